@@ -37,7 +37,7 @@ from gazekit.registry.registry import Registry
 from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
-from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
+from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import followed
 from gazekit.runs.trained import Progress, Trained, check_ensemble, images_of, open_data, open_trained
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from gazekit.pretraining.pretrain import Pretrained
     from gazekit.study.result import StudyResult
     from gazekit.study.study import Study
-    from gazekit.study.tuning import Tuning
+    from gazekit.study.tuning.search import Tuning
 
 Dataset = PreparedDataset | Path | str
 P = ParamSpec("P")
@@ -279,7 +279,8 @@ def explain_check(
         part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``.
         random_labels: a run of the same preset and split with ``training.labels = "permuted"``, to compare with.
         progress: told the checks done and their number.
-        settings: those of :class:`gazekit.runs.checked_maps.ExplainCheckSettings` (``exams``, ``draws``, ``fill`` …).
+        settings: those of :class:`gazekit.runs.explain_check.checked_maps.ExplainCheckSettings` (``exams``, ``draws``,
+            ``fill`` …).
     """
     trained = _opened(run)
     return check_explanations(
@@ -613,9 +614,9 @@ def benchmark(
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
     from gazekit.study.launch.launchers import device_of_runs
-    from gazekit.study.nested_tuning import check_spaces, finish_tuned
     from gazekit.study.settings import parse_study, read_study
     from gazekit.study.study import finish, open_study
+    from gazekit.study.tuning.nested import check_spaces, finish_tuned
 
     if isinstance(study, Mapping):
         settings = parse_study(dict(study), "the study given", folder=Path())
@@ -674,7 +675,7 @@ def tune(
     from gazekit.study.folds import inner_splits
     from gazekit.study.launch.launchers import device_of_runs
     from gazekit.study.study import finish, open_study
-    from gazekit.study.tuning import choose, points_study, try_points, tune_settings
+    from gazekit.study.tuning.search import choose, points_study, try_points, tune_settings
 
     registry = registry or load_registry()
     base = registry.preset(preset, environment=os.environ, overrides=overrides)

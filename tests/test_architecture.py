@@ -236,7 +236,7 @@ early = {"scipy.stats", "pydicom", "torch._dynamo"} & sys.modules.keys()
 import gazekit.api
 import gazekit.study.study
 import gazekit.reporting.study.report
-import gazekit.study.nested_tuning
+import gazekit.study.tuning.nested
 late = {"torch._dynamo"} & sys.modules.keys()
 sys.exit(", ".join(sorted(early | late)) or None)
 """

@@ -10,7 +10,7 @@ from gazekit.cli.options import Device, Json, Part
 from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
-    from gazekit.runs.explain_check_file import ExplainCheck
+    from gazekit.runs.explain_check.file import ExplainCheck
 
 
 def explain_check(
@@ -50,8 +50,8 @@ def explain_check(
     with gaze; removes and shows pixels in the order of the maps against a random order; adds noise; shifts the images.
     Writes explain_check.json into the run; report and benchmark show it. Stopped, the same command goes on.
     """
-    from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
-    from gazekit.runs.explain_check_file import SCHEMA
+    from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
+    from gazekit.runs.explain_check.file import SCHEMA
     from gazekit.runs.trained import open_data, open_trained
 
     registry, chosen = console.registry(), choose_device(device)

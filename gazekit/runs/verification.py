@@ -12,7 +12,7 @@ from gazekit.presets.layers import read_tables
 from gazekit.runs import checkpoint
 from gazekit.runs.calibration_file import read_calibration
 from gazekit.runs.directory import EVALUATED, RunDirectory, is_of_other_data
-from gazekit.runs.explain_check_file import read_explain_check
+from gazekit.runs.explain_check.file import read_explain_check
 from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
 
 

@@ -23,7 +23,6 @@ from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
 from gazekit.study.gates import evaluate_gates
 from gazekit.study.grid import RunTask
-from gazekit.study.nested_tuning import in_words, tuned_runs
 from gazekit.study.pooling import (
     RunRecord,
     by_data_set,
@@ -36,6 +35,7 @@ from gazekit.study.pooling import (
 from gazekit.study.result import DataSet, FailedRun, Reported, RunValues, StudyResult, SystemRow
 from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
+from gazekit.study.tuning.nested import in_words, tuned_runs
 
 Failures = Mapping[RunTask, str]
 """Task → why it did not finish, in one line."""

@@ -19,7 +19,7 @@ from gazekit.measures.statistics.intervals import Interval
 from gazekit.measures.statistics.permutation import permute_runs
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.explain_check_file import read_explain_check
+from gazekit.runs.explain_check.file import read_explain_check
 from gazekit.runs.files import read_predictions
 from gazekit.study.grid import RunName
 

@@ -18,7 +18,7 @@ from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, read_space
 from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunName
-from gazekit.study.sampling import Sampler
+from gazekit.study.tuning.sampling import Sampler
 
 _KIND = FileKind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
 _NAME = r"^\w[\w.=+,-]*$"

@@ -12,7 +12,7 @@ from tiny import SMALL
 from gazekit.cli.study.tune import _show as show
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.prepared.splits import make_split, write_split
-from gazekit.study.tuning import Candidate, Tuning, candidate, choose_of, grid_points, point_name
+from gazekit.study.tuning.search import Candidate, Tuning, candidate, choose_of, grid_points, point_name
 
 CHANGES = [
     part for item in (*SMALL, "training.batch_size=4", "training.epochs=2") for part in ("--set", item)

@@ -25,10 +25,10 @@ from gazekit.prediction.changed_images import explain_changed
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.reporting.run.explain_check import explain_check_section
-from gazekit.runs import checked_maps, explain_check
-from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
-from gazekit.runs.explain_check_file import CheckRow, ExplainCheck, read_explain_check
-from gazekit.runs.explain_check_words import find, statements
+from gazekit.runs.explain_check import check, checked_maps
+from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
+from gazekit.runs.explain_check.file import CheckRow, ExplainCheck, read_explain_check
+from gazekit.runs.explain_check.words import find, statements
 from gazekit.runs.trained import Trained, open_trained
 from gazekit.runs.verification import faults_of
 from gazekit.study.pooling import read_run
@@ -114,9 +114,7 @@ def test_agreement_with_gaze_is_that_of_the_evaluation(
 def test_maps_that_random_weights_do_not_change_are_said_to_survive(
     trained: Trained, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        explain_check, "fresh_layers", lambda run, _settings, _draw: explain_check.layers_of(run.model)
-    )
+    monkeypatch.setattr(check, "fresh_layers", lambda run, _settings, _draw: check.layers_of(run.model))
     found = check_explanations(trained, dataset, "test", QUICK)
     assert value(found, "cascade", "stage 1", "spearman") == pytest.approx(1)
     said = " ".join(found.statements)

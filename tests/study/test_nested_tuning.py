@@ -19,11 +19,11 @@ from gazekit.presets.tables import ValueRange
 from gazekit.registry.registry import Registry
 from gazekit.study.collect import collect
 from gazekit.study.folder import StudyFolder
-from gazekit.study.nested_tuning import check_spaces, finish_tuned, trial_runs
-from gazekit.study.sampling import values_to_check
 from gazekit.study.settings import StudySettings, parse_study
 from gazekit.study.study import open_study
-from gazekit.study.tuning import Tuning
+from gazekit.study.tuning.nested import check_spaces, finish_tuned, trial_runs
+from gazekit.study.tuning.sampling import values_to_check
+from gazekit.study.tuning.search import Tuning
 
 RECIPE = [*SMALL, "training.batch_size=4", "training.epochs=2", "data.val=0.3"]
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import pytest
 from gazekit.errors import ConfigurationError
 from gazekit.presets.tables import ValueRange
 from gazekit.registry.registry import Registry
-from gazekit.study.sampling import TriedPoint, changes, own_point, point_of, size, suggest
+from gazekit.study.tuning.sampling import TriedPoint, changes, own_point, point_of, size, suggest
 
 SPACE = {
     "training.learning_rate": ValueRange(low=1e-5, high=1e-2, log=True),

@@ -112,8 +112,8 @@ def benchmark(
     from gazekit.reporting.study.files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
-    from gazekit.study.nested_tuning import check_spaces
     from gazekit.study.study import check_reported, open_study, step_times
+    from gazekit.study.tuning.nested import check_spaces
 
     tuned = {"sampler": sampler, "trials": trials, "folds": inner_folds}
     given = {key: value for key, value in tuned.items() if value is not None}

@@ -22,13 +22,13 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
     """
     from gazekit.cli.study.progress import StudyProgress
     from gazekit.disk.wording import counted
-    from gazekit.study import nested_tuning
     from gazekit.study import study as opened
+    from gazekit.study.tuning.nested import finish_tuned, trial_runs
     from gazekit.training.signals import stop_on_signals
 
     unfinished = study.unfinished()
     tuned = study.settings.tune if study.folder.read()["kind"] == "benchmark" else None
-    trials = nested_tuning.trial_runs(study) if tuned else []
+    trials = trial_runs(study) if tuned else []
     sets, splits = len(study.data.sets), len(study.splits)
     dealt = f"{sets} data sets, {splits} splits" if sets > 1 else counted(splits, "fold")
     systems, seeds = counted(len(study.presets), "system"), counted(study.settings.seeds, "seed")
@@ -49,7 +49,7 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
         StudyProgress([*study.tasks, *trials], [*unfinished, *trials], epochs) as progress,
     ):
         try:
-            return (nested_tuning.finish_tuned if tuned else opened.finish)(
+            return (finish_tuned if tuned else opened.finish)(
                 study, launcher=launcher, jobs=jobs, should_stop=signals.asked, finished=progress.finished
             )
         except Exception as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gazekit.prepared.splits import Split
     from gazekit.presets.preset import Preset
     from gazekit.runs.selection import Select
-    from gazekit.study.tuning import Tuning
+    from gazekit.study.tuning.search import Tuning
 
 
 def tune(
@@ -69,7 +69,7 @@ def tune(
     from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
     from gazekit.study.study import open_study
-    from gazekit.study.tuning import choose, points_study, try_points, tune_settings
+    from gazekit.study.tuning.search import choose, points_study, try_points, tune_settings
 
     registry = console.registry()
     base = registry.preset(preset, environment=os.environ, overrides=changes or ())

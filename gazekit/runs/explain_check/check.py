@@ -17,9 +17,14 @@ from gazekit.prediction.changed_images import ExplainedExams, explain_changed
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats
 from gazekit.runs.calibration_file import checksum
-from gazekit.runs.checked_maps import CheckedMaps, ExplainCheckSettings, exams_of_run, fresh_layers
-from gazekit.runs.explain_check_file import CheckJournal, CheckRow, ExplainCheck, Values
-from gazekit.runs.explain_check_words import statements, summary
+from gazekit.runs.explain_check.checked_maps import (
+    CheckedMaps,
+    ExplainCheckSettings,
+    exams_of_run,
+    fresh_layers,
+)
+from gazekit.runs.explain_check.file import CheckJournal, CheckRow, ExplainCheck, Values
+from gazekit.runs.explain_check.words import statements, summary
 from gazekit.runs.stored import check_same_data, preset_conflicts
 from gazekit.runs.trained import Trained
 

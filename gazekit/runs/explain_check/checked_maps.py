@@ -32,7 +32,7 @@ from gazekit.modelling.randomised import Layers, layers_of, randomised
 from gazekit.prediction.changed_images import Change, ExplainedExams, explain_changed, scores_of
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array, Floats, Integers
-from gazekit.runs.explain_check_file import Values
+from gazekit.runs.explain_check.file import Values
 from gazekit.runs.trained import Trained
 
 Fill = Literal["linear", "blur"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gazekit.measures.numbers import three
-from gazekit.runs.explain_check_file import CheckRow
+from gazekit.runs.explain_check.file import CheckRow
 from gazekit.runs.files import StoredMeasure
 
 SURVIVES = 0.5

@@ -17,7 +17,9 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import Select
 from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunTask
-from gazekit.study.sampling import (
+from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
+from gazekit.study.study import Study
+from gazekit.study.tuning.sampling import (
     TriedPoint,
     changes,
     own_point,
@@ -26,8 +28,6 @@ from gazekit.study.sampling import (
     suggest,
     values_to_check,
 )
-from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
-from gazekit.study.study import Study
 
 SCHEMA = "gazekit.tune/1"
 _KIND = FileKind(

@@ -19,10 +19,10 @@ from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunTask
 from gazekit.study.result import TunedRun
 from gazekit.study.running import is_finished
-from gazekit.study.sampling import TriedPoint, changes, own_point, point_of
 from gazekit.study.settings import StudySettings, TuneSettings, resolve_presets
 from gazekit.study.study import Study, finish
-from gazekit.study.tuning import (
+from gazekit.study.tuning.sampling import TriedPoint, changes, own_point, point_of
+from gazekit.study.tuning.search import (
     Candidate,
     Tuning,
     candidate,

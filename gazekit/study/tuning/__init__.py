@@ -1,0 +1,1 @@
+"""Choosing values by validation, never by the test part."""
