@@ -48,7 +48,6 @@ from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_
 if TYPE_CHECKING:
     from gazekit.pretraining.pretrain import Pretrained
     from gazekit.study.result import StudyResult
-    from gazekit.study.study import Study
     from gazekit.study.tuning.search import Tuning
 
 Dataset = PreparedDataset | Path | str
@@ -670,44 +669,31 @@ def tune(
         overrides: ``key.path=value`` items that all points share.
         jobs, launcher, device, registry, note: see ``benchmark``.
     """
-    from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
-    from gazekit.study.folds import inner_splits
     from gazekit.study.launch.launchers import device_of_runs
-    from gazekit.study.study import finish, open_study
-    from gazekit.study.tuning.search import choose, points_study, try_points, tune_settings
+    from gazekit.study.study import finish
+    from gazekit.study.tuning.tune import AskedTuning
+    from gazekit.study.tuning.tune import tune as run
 
-    registry = registry or load_registry()
-    base = registry.preset(preset, environment=os.environ, overrides=overrides)
-    drawn = tune_settings(
-        grid,
-        base,
+    asked = AskedTuning(
+        preset=preset,
+        changes=overrides,
+        data=Path(data),
+        grid=grid,
         sampler=sampler,
         trials=trials,
         seed=seed,
-        resolve=lambda items: registry.preset(preset, environment=os.environ, overrides=[*overrides, *items]),
+        folds=folds,
+        seeds=seeds,
+        split=split,
     )
-    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides)}
-    folder, chosen = StudyFolder(Path(out)), device_of_runs(device or "auto", launcher)
-
-    def inner(dataset: PreparedDataset) -> dict[str, dict[str, str]]:
-        return inner_splits(dataset, split_of(base, dataset, split), folds)
-
-    def open_points(points: Sequence[tuple[str, ...]]) -> "Study":
-        settings = points_study(values, preset, points, drawn)
-        return open_study(folder, settings, registry, device=chosen, kind="tune", splits=inner)
-
-    with folder.lock():
-        study, _ = try_points(
-            folder,
-            base,
-            grid,
-            drawn,
-            open_points=open_points,
-            finish=lambda study: finish(study, launcher=launcher, jobs=jobs, finished=_each_run(note)),
-        )
-        tuning = choose(study, preset)
-        write_atomically(folder.path / "tune.json", tuning.to_text())
+    tuning, _, _ = run(
+        StudyFolder(Path(out)),
+        asked,
+        registry or load_registry(),
+        device_of_runs(device or "auto", launcher),
+        lambda study: finish(study, launcher=launcher, jobs=jobs, finished=_each_run(note)),
+    )
     return tuning
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import Split, check_split, inner_folds, k_folds, make_split
+from gazekit.prepared.splits import Split, check_split, k_folds, make_split
 from gazekit.presets.preset import Preset
 from gazekit.study.settings import RandomSplits, StudySettings
 from gazekit.training.start import split_of
@@ -38,11 +38,6 @@ def study_splits(
         if _splits(dataset, settings, presets[other]) != splits:
             raise _different({name: presets[name] for name in (first, other)})
     return splits
-
-
-def inner_splits(dataset: PreparedDataset, outer: Mapping[str, str], folds: int) -> dict[str, Split]:
-    """Split the exams outside the test part of ``outer`` for tuning; fold name → split."""
-    return {f"inner-{fold}": split for fold, split in enumerate(inner_folds(dataset, outer, folds), start=1)}
 
 
 def _splits(dataset: PreparedDataset, settings: StudySettings, preset: Preset) -> dict[str, Split]:

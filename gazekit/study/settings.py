@@ -115,7 +115,7 @@ class TuneSettings(_Strict):
 
 
 class StudySettings(_Strict):
-    """The settings of a study; see ``read_study`` and ``from_presets``."""
+    """The settings of a study; see ``read_study`` and ``parse_study``."""
 
     title: str = "Comparison"
     data: Folders

@@ -1,6 +1,5 @@
 """``gazekit tune``: choose values by inner folds of the training part."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +12,6 @@ from gazekit.cli.study.options import Changes, Jobs, LauncherName
 from gazekit.study.launch.launchers import device_of_runs
 
 if TYPE_CHECKING:
-    from gazekit.prepared.dataset import PreparedDataset
-    from gazekit.prepared.splits import Split
-    from gazekit.presets.preset import Preset
     from gazekit.runs.selection import Select
     from gazekit.study.tuning.search import Tuning
 
@@ -66,57 +62,32 @@ def tune(
     again goes on where it was stopped. Writes tune.json.
     """
     from gazekit.cli.study.runs import finish
-    from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
-    from gazekit.study.study import open_study
-    from gazekit.study.tuning.search import choose, points_study, try_points, tune_settings
+    from gazekit.study.tuning.tune import AskedTuning
+    from gazekit.study.tuning.tune import tune as run
 
-    registry = console.registry()
-    base = registry.preset(preset, environment=os.environ, overrides=changes or ())
-    drawn = tune_settings(
-        grid or (),
-        base,
+    asked = AskedTuning(
+        preset=preset,
+        changes=changes or (),
+        data=data,
+        grid=grid or (),
         sampler=sampler,
         trials=trials,
         seed=sampler_seed,
-        resolve=lambda items: registry.preset(
-            preset, environment=os.environ, overrides=[*(changes or ()), *items]
-        ),
+        folds=folds,
+        seeds=seeds,
+        split=split_path,
     )
-    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": changes or []}
-    folder = StudyFolder(out or Path("studies") / f"tune-{Path(preset).name.removesuffix('.toml')}")
-    chosen = device_of_runs(device, launcher)
-    with folder.lock():
-        study, failures = try_points(
-            folder,
-            base,
-            grid or (),
-            drawn,
-            open_points=lambda points: open_study(
-                folder,
-                points_study(values, preset, points, drawn),
-                registry,
-                device=chosen,
-                kind="tune",
-                splits=lambda dataset: _inner(dataset, split_path, base, folds),
-            ),
-            finish=lambda study: finish(study, "the same command", launcher=launcher, jobs=jobs),
-        )
-        tuning = choose(study, preset)
-        write_atomically(folder.path / "tune.json", tuning.to_text())
+    tuning, study, failures = run(
+        StudyFolder(out or Path("studies") / f"tune-{Path(preset).name.removesuffix('.toml')}"),
+        asked,
+        console.registry(),
+        device_of_runs(device, launcher),
+        lambda study: finish(study, "the same command", launcher=launcher, jobs=jobs),
+    )
     _show(tuning, {each.training.select for each in study.presets.values()}, as_json=as_json)
     if failures:
         raise typer.Exit(1)
-
-
-def _inner(
-    dataset: "PreparedDataset", split_path: Path | None, preset: "Preset", folds: int
-) -> "dict[str, Split]":
-    """Make inner folds of the exams outside the split's test part."""
-    from gazekit.study.folds import inner_splits
-    from gazekit.training.start import split_of
-
-    return inner_splits(dataset, split_of(preset, dataset, split_path), folds)
 
 
 def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:

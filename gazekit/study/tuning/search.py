@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -15,25 +15,13 @@ from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, ValueRange
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import Select
-from gazekit.study.folder import StudyFolder
-from gazekit.study.grid import RunTask
-from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
-from gazekit.study.study import Study
-from gazekit.study.tuning.sampling import (
-    TriedPoint,
-    changes,
-    own_point,
-    point_of,
-    size,
-    suggest,
-    values_to_check,
-)
+from gazekit.study.settings import TuneSettings
+from gazekit.study.tuning.sampling import TriedPoint, changes, own_point, size, suggest, values_to_check
 
 SCHEMA = "gazekit.tune/1"
 _KIND = FileKind(
     "the result of a tuning", 8 * MIB, "remove its folder and that of the run, and repeat the command"
 )
-SAMPLERS = ("grid", "random", "tpe")
 _COMMA = re.compile(r",(?![^\[]*\])")
 """A comma outside brackets."""
 Resolve = Callable[[Sequence[str]], object]
@@ -111,11 +99,12 @@ def grid_points(items: Sequence[str]) -> list[tuple[str, ...]]:
     Raises:
         ConfigurationError: an item lacks a key or value, or a key or value comes twice.
     """
-    axes = _axes(items)
+    axes = grid_axes(items)
     return list(itertools.product(*([f"{key}={value}" for value in values] for key, values in axes.items())))
 
 
-def _axes(items: Sequence[str]) -> dict[str, list[str]]:
+def grid_axes(items: Sequence[str]) -> dict[str, list[str]]:
+    """Read ``key.path=value,value,…`` items: key → values; raises as ``grid_points``."""
     axes: dict[str, list[str]] = {}
     for item in items:
         key, _, text = item.partition("=")
@@ -135,48 +124,6 @@ def point_name(changes: Sequence[str]) -> str:
     pairs = [item.partition("=")[::2] for item in changes]
     text = ",".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in pairs)
     return re.sub(r"[^\w.=+,-]", "_", text)
-
-
-def tune_settings(
-    grid: Sequence[str],
-    preset: Preset,
-    *,
-    sampler: str,
-    trials: int,
-    seed: int,
-    resolve: Resolve,
-) -> TuneSettings | None:
-    """Settle how points are chosen; None for all points of a grid, which needs no sampler.
-
-    Args:
-        grid: ``key.path=value,value`` items; without any, the preset's own space is drawn from.
-        preset: to be tuned.
-        sampler: ``grid``, ``random`` or ``tpe``.
-        trials, seed: of a sampler.
-        resolve: see ``wrong_values``.
-
-    Raises:
-        ConfigurationError: no such sampler, a grid without points, fewer points than trials, or a wrong value.
-    """
-    if sampler not in SAMPLERS:
-        raise ConfigurationError(f"--sampler {sampler}: expected {', '.join(SAMPLERS)}")
-    if sampler == "grid":
-        if not grid:
-            raise ConfigurationError("--sampler grid: expected --grid KEY=V,V,…, or --sampler random or tpe")
-        return None
-    values = {"sampler": sampler, "trials": trials, "seed": seed, "space": _space(grid) or preset.space}
-    settings = TuneSettings.model_validate(values)
-    check_trials(settings.space, trials, f"preset '{preset.name}'")
-    if wrong := wrong_values(settings.space, resolve):
-        raise ConfigurationError("\n".join(["the space cannot be drawn from:", *wrong]))
-    return settings
-
-
-def _space(grid: Sequence[str]) -> Space:
-    return {
-        key: tuple(point_of([f"{key}={value}"])[key] for value in values)
-        for key, values in _axes(grid).items()
-    }
 
 
 def check_trials(space: Space, trials: int, who: str) -> None:
@@ -227,76 +174,12 @@ def next_point(preset: Preset, settings: TuneSettings, trials: Sequence[TriedPoi
     return changes(own or suggest(settings.space, trials, sampler=settings.sampler, seed=settings.seed))
 
 
-def try_points(
-    folder: StudyFolder,
-    preset: Preset,
-    grid: Sequence[str],
-    settings: TuneSettings | None,
-    *,
-    open_points: Callable[[Sequence[tuple[str, ...]]], Study],
-    finish: Callable[[Study], Mapping[RunTask, str]],
-) -> tuple[Study, dict[RunTask, str]]:
-    """Train all points of a grid at once, or one trial after another; a stopped tuning goes on to the same trials.
-
-    Args:
-        folder: the study directory, locked.
-        preset, grid, settings: see ``tune_settings``.
-        open_points: opens the study of these points.
-        finish: carries out its runs, and returns those that failed.
-
-    Returns:
-        The study, and the runs that failed with their reasons.
-    """
-    if settings is None:
-        study = open_points(grid_points(grid))
-        return study, dict(finish(study))
-    points = [system.changes for system in folder.settings().systems] if folder.facts.exists() else []
-    failures: dict[RunTask, str] = {}
-    trials: list[TriedPoint] = []
-    for number in range(settings.trials):
-        if number >= len(points):
-            points.append(next_point(preset, settings, trials))
-        study = open_points(points[: number + 1])
-        failures |= finish(study)
-        trials.append(
-            TriedPoint(point_of(points[number]), _of_system(study, study.settings.systems[number]).value)
-        )
-    return study, failures
-
-
-def points_study(
-    values: Mapping[str, Any], preset: str, points: Sequence[tuple[str, ...]], settings: TuneSettings | None
-) -> StudySettings:
-    """Describe the study of these points: ``values`` of all, and a system for each point."""
-    systems = [{"name": point_name(each), "preset": preset, "set": list(each)} for each in points]
-    tuned = {"tune": settings.model_dump(mode="json")} if settings else {}
-    return parse_study({**values, "system": systems, **tuned}, "the grid of these options", folder=Path())
-
-
-def choose(study: Study, preset: str) -> Tuning:
-    """Read the validation AUC of every finished run and choose.
+def choose_of(tuning: Tuning, folder: Path) -> Tuning:
+    """Choose the candidate with the highest mean; one with a failed or diverged run is never chosen.
 
     Raises:
-        GazekitError: no candidate has a value from all its runs; one with a failed or diverged run is never chosen.
+        GazekitError: no candidate has a value from all its runs.
     """
-    settings = study.settings
-    return choose_of(
-        Tuning(
-            preset=preset,
-            folds=len(study.splits),
-            seeds=settings.seeds,
-            fingerprint=study.dataset.fingerprint,
-            candidates=tuple(_of_system(study, system) for system in settings.systems),
-            chosen=(),
-            sampler=settings.tune.sampler if settings.tune else "grid",
-            seed=settings.tune.seed if settings.tune else 0,
-        ),
-        study.folder.path,
-    )
-
-
-def choose_of(tuning: Tuning, folder: Path) -> Tuning:
-    """Choose among the candidates; raises as ``choose``."""
     complete = [each for each in tuning.candidates if each.value is not None]
     if not complete:
         raise GazekitError(
@@ -323,12 +206,6 @@ def candidate(changes: tuple[str, ...], finished: Sequence[Path], planned: int, 
         mean=fmean(found) if found else None,
         sd=stdev(found) if len(found) > 1 else None,
     )
-
-
-def _of_system(study: Study, system: SystemSettings) -> Candidate:
-    planned = sum(task.system == system.name for task in study.tasks)
-    finished = [task.path for task in study.finished(system.name)]
-    return candidate(system.changes, finished, planned, study.presets[system.name].training.select)
 
 
 def _value(run: RunDirectory, select: Select) -> float | None:
