@@ -38,7 +38,6 @@ def evaluate(
     *,
     metrics: OfferedMetrics | None = None,
     by_class: bool = False,
-    seed: int = 0,
     resamples: int = 2000,
 ) -> Metrics:
     """Compare predictions with labels, gaze and lesion masks.
@@ -49,7 +48,7 @@ def evaluate(
         metrics: those that plugins offer.
         by_class: compare attention with gaze and lesions in the exams of each class, too, where exams of the negative
             one are compared.
-        seed, resamples: of the bootstrap over patients.
+        resamples: of the bootstrap over patients.
 
     Returns:
         ``classification``, ``target_NAME`` for each further target (over the exams whose class is known, if they have
@@ -72,10 +71,10 @@ def evaluate(
         )
     measured = {
         "classification": measure_classes(
-            exams, threshold=predictions.threshold, metrics=metrics, seed=seed, resamples=resamples
+            exams, threshold=predictions.threshold, metrics=metrics, resamples=resamples
         )
     }
-    measured |= _of_targets(dataset, predictions, metrics or {}, seed=seed, resamples=resamples)
+    measured |= _of_targets(dataset, predictions, metrics or {}, resamples=resamples)
     views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
     looked = LookedAt.of(dataset, indices.tolist(), views)
 
@@ -124,7 +123,7 @@ def evaluate(
         "localisation": (predictions.attention, location),
         "scanpaths": (predictions.scanpaths, order),
     }.items():
-        found = _over_exams(dataset, indices, given, measure, seed=seed, resamples=resamples)
+        found = _over_exams(dataset, indices, given, measure, resamples=resamples)
         if found:
             measured[name] = found
 
@@ -137,12 +136,12 @@ def evaluate(
     by_class = by_class and any(dataset.labels[exam] == 0 for exam, _ in on_images)
     for label, name in enumerate(dataset.classes if by_class else ()):
         measure = partial(in_class, label)
-        found = _over_exams(dataset, indices, predictions.attention, measure, seed=seed, resamples=resamples)
+        found = _over_exams(dataset, indices, predictions.attention, measure, resamples=resamples)
         if found:
             measured[f"{CLASS_GROUP}{name}"] = found
     for reader in _worth_telling_apart(of_readers.values()):
         measure = partial(with_reader, reader)
-        found = _over_exams(dataset, indices, predictions.attention, measure, seed=seed, resamples=resamples)
+        found = _over_exams(dataset, indices, predictions.attention, measure, resamples=resamples)
         if found:
             measured[f"{READER_GROUP}{reader}"] = found
     return measured
@@ -167,7 +166,7 @@ def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
 
 
 def _of_targets(
-    dataset: PreparedDataset, predictions: Predictions, metrics: OfferedMetrics, *, seed: int, resamples: int
+    dataset: PreparedDataset, predictions: Predictions, metrics: OfferedMetrics, *, resamples: int
 ) -> Metrics:
     """Measure the further targets; the likeliest class is called."""
     found = {}
@@ -177,7 +176,7 @@ def _of_targets(
         exams = replace(everyone, labels=truth, probabilities=np.asarray(probabilities, dtype=np.float64))
         exams = exams.at(np.flatnonzero(truth >= 0).tolist())
         if len(np.unique(exams.labels)) > 1 and len(set(exams.patient_ids)) > 1:
-            found[f"target_{name}"] = measure_classes(exams, metrics=metrics, seed=seed, resamples=resamples)
+            found[f"target_{name}"] = measure_classes(exams, metrics=metrics, resamples=resamples)
     return found
 
 
@@ -186,7 +185,6 @@ def measure_classes(
     *,
     threshold: float = 0.5,
     metrics: OfferedMetrics | None = None,
-    seed: int = 0,
     resamples: int = 2000,
 ) -> dict[str, Interval]:
     """Measure a classification by the core's measures and those that plugins offer; see ``classification_metrics``."""
@@ -196,9 +194,8 @@ def measure_classes(
         exams.labels,
         exams.patient_ids,
         threshold=threshold,
-        seed=seed,
         resamples=resamples,
-    ) | measure_offered(metrics or {}, exams, called, seed=seed, resamples=resamples)
+    ) | measure_offered(metrics or {}, exams, called, resamples=resamples)
 
 
 def _ceilings(
@@ -228,7 +225,6 @@ def _over_exams(
     given: Mapping[str, NDArray[np.float32]],
     measure: Callable[[int, str, NDArray[np.float32]], _Values | None],
     *,
-    seed: int,
     resamples: int,
 ) -> dict[str, Interval]:
     """Average each measure over an exam's views, then over exams; at least two patients are needed."""
@@ -245,9 +241,9 @@ def _over_exams(
         if len(set(patients)) < 2:
             continue
         if values.ndim == 2:
-            found[name] = share_interval(values, patients, seed=seed, resamples=resamples)
+            found[name] = share_interval(values, patients, resamples=resamples)
         else:
             means.setdefault(patients, {})[name] = values
     for patients, of_patients in means.items():
-        found |= mean_intervals(of_patients, patients, seed=seed, resamples=resamples)
+        found |= mean_intervals(of_patients, patients, resamples=resamples)
     return {name: found[name] for name in per_measure if name in found}

@@ -51,15 +51,13 @@ class OfferedMetric:
         scale, chance = getattr(metric, "scale", None), getattr(metric, "chance", None)
         return Measure("classification", metric.title, meaning, scale, chance)
 
-    def interval(
-        self, exams: Pooled, called: Integers, *, seed: int = 0, resamples: int = 2000
-    ) -> Interval | None:
+    def interval(self, exams: Pooled, called: Integers, *, resamples: int = 2000) -> Interval | None:
         """Measure predictions, with the 95 % interval over patients; None if the metric says nothing or fails.
 
         Args:
             exams: truth, patients and probabilities.
             called: the class that is called for each exam, ``[N]``.
-            seed, resamples: of the bootstrap.
+            resamples: of the bootstrap.
         """
 
         def measure() -> Interval | None:
@@ -72,7 +70,6 @@ class OfferedMetric:
             return patient_bootstrap(
                 statistic,
                 sorted_exams.patient_ids,
-                seed=seed,
                 resamples=resamples,
                 leaving_out=self._leaving_out(sorted_exams, calls),
             )
@@ -170,13 +167,10 @@ def offered_metrics(registry: "Registry") -> dict[str, OfferedMetric]:
 
 
 def measure_offered(
-    metrics: OfferedMetrics, exams: Pooled, called: Integers, *, seed: int = 0, resamples: int = 2000
+    metrics: OfferedMetrics, exams: Pooled, called: Integers, *, resamples: int = 2000
 ) -> dict[str, Interval]:
     """Measure predictions by every metric that has something to say; see ``OfferedMetric.interval``."""
-    found = {
-        name: metric.interval(exams, called, seed=seed, resamples=resamples)
-        for name, metric in metrics.items()
-    }
+    found = {name: metric.interval(exams, called, resamples=resamples) for name, metric in metrics.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
 
 

@@ -171,7 +171,7 @@ def merge(
     from gazekit.preparing.prepare import Procedure
 
     with console.progress("merging") as report:
-        procedure = Procedure(overwrite=overwrite, progress=report, note=console.note, warn=console.warn)
+        procedure = Procedure(overwrite=overwrite, progress=report, note=console.note)
         summary = merge_shards(shards, out, procedure)
     _print(summary, recordings=None)
 

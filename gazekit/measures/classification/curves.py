@@ -50,13 +50,11 @@ def precision_recall(pooled: Pooled, weights: Floats | None = None) -> Floats:
     return np.asarray(hits[at] / (hits + alarms)[at])
 
 
-def band(
-    curve: Callable[[Pooled, Floats | None], Floats], pooled: Pooled, seed: int = 0
-) -> tuple[Floats, Floats]:
+def band(curve: Callable[[Pooled, Floats | None], Floats], pooled: Pooled) -> tuple[Floats, Floats]:
     """Return the pointwise 2.5 % and 97.5 % quantiles of the curves of resampled patients."""
     _, patient = np.unique(pooled.patient_ids, return_inverse=True)
     number = int(patient.max()) + 1
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     curves = []
     for _ in range(_RESAMPLES):
         weight = np.bincount(generator.integers(0, number, number), minlength=number)[patient].astype(float)

@@ -154,14 +154,14 @@ def measure_areas(dataset: PreparedDataset, boxes: AreaBoxes | None = None) -> l
 
 
 def summarise_areas(
-    dataset: PreparedDataset, readings: Sequence[AreaReading], *, seed: int = 0, resamples: int = 2000
+    dataset: PreparedDataset, readings: Sequence[AreaReading], *, resamples: int = 2000
 ) -> list[AreaSummary]:
     """Summarise each area for all readers, for each of several readers, and for each of several classes.
 
     Args:
         dataset: the prepared exams.
         readings: `measure_areas` of them.
-        seed, resamples: of the bootstrap over patients.
+        resamples: of the bootstrap over patients.
     """
     found = []
     for area in dict.fromkeys(each.area for each in readings):
@@ -181,7 +181,7 @@ def summarise_areas(
             looked = [float(each.found.fixations > 0) for each in own]
             interval = Interval(float(np.mean(looked)), math.nan, math.nan)
             if len(set(patients)) > 1:
-                interval = mean_interval(looked, patients, seed=seed, resamples=resamples)
+                interval = mean_interval(looked, patients, resamples=resamples)
             found.append(AreaSummary(reader, label, area, len(own), interval, *_averages(own)))
     return found
 

@@ -46,9 +46,7 @@ def observer_ceiling(
     return found
 
 
-def share_interval(
-    pairs: Floats, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
-) -> Interval:
+def share_interval(pairs: Floats, patients: Sequence[str], *, resamples: int = 2000) -> Interval:
     """Share of the mean ceiling that the mean score reaches, with its 95 % interval over patients.
 
     The score is 0 by chance. The means are divided, and not the exams' shares averaged: an exam on which the readers
@@ -57,7 +55,7 @@ def share_interval(
     Args:
         pairs: score and ceiling of each exam, ``[N, 2]``.
         patients: patient of each exam, ``[N]``.
-        seed, resamples: of the bootstrap.
+        resamples: of the bootstrap.
 
     Raises:
         DataError: fewer than two patients.
@@ -68,4 +66,4 @@ def share_interval(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(above[:, 1] > 0, above[:, 0] / above[:, 1], np.nan)
 
-    return patient_bootstrap(share, patients, seed=seed, resamples=resamples, bounded=False)
+    return patient_bootstrap(share, patients, resamples=resamples, bounded=False)

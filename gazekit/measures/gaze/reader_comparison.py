@@ -58,7 +58,6 @@ class ReaderComparison:
 def compare_readers(
     dataset: PreparedDataset,
     *,
-    seed: int = 0,
     resamples: int = 2000,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ReaderComparison:
@@ -66,7 +65,7 @@ def compare_readers(
 
     Args:
         dataset: prepared with the gaze of several readers.
-        seed, resamples: of the bootstrap over patients.
+        resamples: of the bootstrap over patients.
         progress: called with the number of images done and of all.
 
     Raises:
@@ -88,9 +87,7 @@ def compare_readers(
     patients = [dataset.patient_ids[exam] for exam, _ in shared]
 
     def contrasts(part: str) -> dict[str, Contrast]:
-        found, controls = (
-            _intervals([each[k] for each in parts[part]], patients, seed, resamples) for k in (0, 1)
-        )
+        found, controls = (_intervals([each[k] for each in parts[part]], patients, resamples) for k in (0, 1))
         return {name: Contrast(interval, controls.get(name)) for name, interval in found.items()}
 
     return ReaderComparison(
@@ -155,9 +152,7 @@ def _elsewhere(dataset: PreparedDataset, shared: Sequence[_Image]) -> dict[_Imag
     return found
 
 
-def _intervals(
-    images: Sequence[_Values], patients: Sequence[str], seed: int, resamples: int
-) -> dict[str, Interval]:
+def _intervals(images: Sequence[_Values], patients: Sequence[str], resamples: int) -> dict[str, Interval]:
     """Measure → mean over the images that have it."""
     found = {}
     for name in dict.fromkeys(name for values in images for name in values):
@@ -168,7 +163,7 @@ def _intervals(
         ]
         means, whose = map(list, zip(*there, strict=True))
         if len(set(whose)) > 1:
-            found[name] = mean_interval(means, whose, seed=seed, resamples=resamples)
+            found[name] = mean_interval(means, whose, resamples=resamples)
         else:
             found[name] = Interval(float(np.mean(means)), math.nan, math.nan)
     return found

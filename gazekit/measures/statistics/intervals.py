@@ -263,12 +263,11 @@ def mean_intervals(
     values: Mapping[str, Sequence[float] | Floats],
     patients: Sequence[str],
     *,
-    seed: int = 0,
     resamples: int = 2000,
 ) -> dict[str, Interval]:
     """Average several numbers per exam by name, each as in `mean_interval`, from the same resamples."""
     means = {name: _mean_of(np.asarray(each, dtype=np.float64)) for name, each in values.items()}
-    return patient_bootstraps(means, patients, seed=seed, resamples=resamples)
+    return patient_bootstraps(means, patients, resamples=resamples)
 
 
 def _mean_of(exams: Floats, *, bounded: bool = True) -> Statistic:
