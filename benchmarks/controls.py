@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.exam_record import FIXATION_COLUMNS, SIGMA_COLUMNS
+from gazekit.prepared.exam_record import FIXATION_COLUMNS, RECORDING, SIGMA_COLUMNS
 from gazekit.prepared.index import FIXATIONS, TABLE, read_table, write_table
 from gazekit.prepared.splits import Split, read_split
 from gazekit.prepared.verification import seal
@@ -107,7 +107,10 @@ def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views
 
 
 def shuffle_order(out: Path, seed: int) -> None:
-    """Exchange the places, durations and widths of each reader's fixations on an image; the onsets stay in order."""
+    """Exchange the places, durations and widths of each reader's fixations on an image.
+
+    Onsets stay in order, and every recording keeps its number of fixations.
+    """
     random = np.random.default_rng(seed)
     rows = []
     for _, reading in itertools.groupby(
@@ -115,7 +118,8 @@ def shuffle_order(out: Path, seed: int) -> None:
     ):
         own = list(reading)
         turned = [own[i] for i in random.permutation(len(own))]
-        rows += [other | {"onset_ms": row["onset_ms"]} for row, other in zip(own, turned, strict=True)]
+        stays = ("onset_ms", RECORDING)
+        rows += [other | {name: row[name] for name in stays} for row, other in zip(own, turned, strict=True)]
     write_rows(out, rows)
 
 
@@ -131,12 +135,13 @@ def shift_fixations(dataset: PreparedDataset, out: Path, down: float, right: flo
 
 def read_rows(out: Path) -> list[dict[str, Any]]:
     """The rows of the table of fixations."""
-    return list(read_table(out / FIXATIONS, COLUMNS, TABLE))
+    return [{RECORDING: 0} | row for row in read_table(out / FIXATIONS, COLUMNS, TABLE)]
 
 
 def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write them back."""
-    write_table(out / FIXATIONS, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
+    names = (*COLUMNS, RECORDING)
+    write_table(out / FIXATIONS, names, ([row[name] for name in names] for row in rows))
 
 
 if __name__ == "__main__":

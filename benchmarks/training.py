@@ -147,6 +147,7 @@ def noise(training: int, size: int) -> PreparedDataset:
             100 + 400 * numbers[2],
             sigma,
             sigma,
+            np.ones(fixations, dtype=np.int64),
         ),
     )
     return dataset

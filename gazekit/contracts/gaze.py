@@ -14,10 +14,11 @@ class Gaze(Mapping[str, Tensor]):
     """Where readers looked on the images of a batch. As a mapping: view → heat map ``[B, H, W]`` in [0, 1].
 
     Args:
-        fixations: per view ``[B, F, 8]``, in the order in which they happened, reader after reader: x and y in pixels
+        fixations: per view ``[B, F, 9]``, in the order in which they happened, reader after reader: x and y in pixels
             of the image as the model sees it ((0, 0) is the outer corner of the first pixel), onset and duration in
-            ms, the reader as a position in ``readers``, sigma across and down in pixels, and the reader's number
-            among those of this image. Unused rows are NaN; an onset or sigma that is not known is NaN, too.
+            ms, the reader as a position in ``readers``, sigma across and down in pixels, the reader's number
+            among those of this image, and the recording's among those of the reader on it. Unused rows are NaN; an
+            onset or sigma that is not known is NaN, too.
         size: height and width of the images in pixels.
         readers: their names.
         slots: the most readers that an image of the data has.
@@ -90,7 +91,7 @@ class Gaze(Mapping[str, Tensor]):
         return self._of_view("readers", view)
 
     def scanpaths(self, view: str, grid: tuple[int, int]) -> Tensor:
-        """The fixations with x and y in cells of a grid laid over the image, ``[B, F, 8]``; see ``fixations``.
+        """The fixations with x and y in cells of a grid laid over the image, ``[B, F, 9]``; see ``fixations``.
 
         Args:
             view: of the image.
@@ -109,7 +110,7 @@ class Gaze(Mapping[str, Tensor]):
     def _of_view(self, what: str, view: str) -> Tensor:
         """One of the tensors made from fixations: of all views at once, when one is first asked for."""
         if what not in self._made:
-            rows = torch.stack(list(self.fixations.values()))  # [V, B, F, 8]
+            rows = torch.stack(list(self.fixations.values()))  # [V, B, F, 9]
             if what == "present":
                 looking = is_looking(rows, self.size)[..., None] & of_slots(rows, self.slots)
                 self._made[what] = looking.any(dim=2)  # [V, B, slots]

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from gazekit.contracts.precision import full_precision
 
-X, Y, ONSET, DURATION, READER, SIGMA_X, SIGMA_Y, SLOT = range(8)
-"""Columns of a table of fixations ``[..., F, 8]``; see ``contracts.gaze``."""
-COLUMNS = 8
+X, Y, ONSET, DURATION, READER, SIGMA_X, SIGMA_Y, SLOT, RECORDING = range(9)
+"""Columns of a table of fixations ``[..., F, 9]``; see ``contracts.gaze``."""
+COLUMNS = 9
 REACH = 3.0
 """Distance in sigmas at which a fixation outside the image still counts as looking at it."""
 
@@ -19,7 +19,7 @@ def render(rows: Tensor, size: tuple[int, int], slots: int) -> Tensor:
     divided by its maximum; zero where a reader did not look at the image.
 
     Args:
-        rows: fixations ``[..., F, 8]``.
+        rows: fixations ``[..., F, 9]``.
         size: (H, W).
         slots: number of readers of an image at most.
     """
@@ -37,6 +37,14 @@ def render(rows: Tensor, size: tuple[int, int], slots: int) -> Tensor:
 def of_slots(rows: Tensor, slots: int) -> Tensor:
     """Tell whose fixation each row is, ``[..., F, slots]`` bool."""
     return rows[..., SLOT, None] == torch.arange(slots, device=rows.device, dtype=rows.dtype)
+
+
+def goes_on(rows: Tensor) -> Tensor:
+    """Tell which fixations are of the recording of the one before them, ``[..., F]`` bool; the first is not."""
+    reader, recording = (rows[..., column].nan_to_num(-1.0) for column in (SLOT, RECORDING))
+    same = torch.zeros_like(reader, dtype=torch.bool)
+    same[..., 1:] = (reader[..., 1:] == reader[..., :-1]) & (recording[..., 1:] == recording[..., :-1])
+    return same
 
 
 def is_looking(rows: Tensor, size: tuple[int, int]) -> Tensor:

@@ -240,7 +240,7 @@ class Exams(ABC):
     ) -> Gaze | None:
         if self.gaze is None:
             return Gaze.of_heat_maps(layers) if layers else None
-        rows = self.gaze.rows_of(where, drawn)  # [B, V, F, 8]
+        rows = self.gaze.rows_of(where, drawn)  # [B, V, F, 9]
         if dropped is not None:
             rows = torch.where(dropped[:, :, None, None], torch.nan, rows)
         if theta is not None:

@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y
+from gazekit.contracts.heat_map import (
+    COLUMNS,
+    DURATION,
+    ONSET,
+    READER,
+    RECORDING,
+    SIGMA_X,
+    SIGMA_Y,
+    SLOT,
+    X,
+    Y,
+)
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.random_numbers import SAMPLED_READER, random_generator
 from gazekit.gaze.heat_map import NARROWEST
@@ -24,7 +35,7 @@ class StoredGaze:
     """Fixations of n exams and V views.
 
     Args:
-        rows: ``[M + 1, 8]`` float32 on the device, image by image; the last row is NaN. See ``contracts.gaze``.
+        rows: ``[M + 1, 9]`` float32 on the device, image by image; the last row is NaN. See ``contracts.gaze``.
         first, number: ``[n, V]`` int64 on the device, where the rows of an image begin and how many there are.
         longest: the most rows of an image.
         slots: the most readers of an image.
@@ -43,7 +54,7 @@ class StoredGaze:
     size: tuple[int, int]
 
     def rows_of(self, where: Tensor, drawn: Tensor | None = None) -> Tensor:
-        """The fixations of some exams, ``[B, V, F, 8]``, NaN where there are fewer than F.
+        """The fixations of some exams, ``[B, V, F, 9]``, NaN where there are fewer than F.
 
         Args:
             where: ``[B]`` exams.
@@ -52,7 +63,7 @@ class StoredGaze:
         first, number = self.first[where], self.number[where]  # [B, V]
         steps = torch.arange(self.longest, device=where.device)
         index = torch.where(steps < number[..., None], first[..., None] + steps, len(self.rows) - 1)
-        rows = self.rows[index]  # [B, V, F, 8]
+        rows = self.rows[index]  # [B, V, F, 9]
         if drawn is not None:
             own = rows[..., READER] == drawn[:, None, None]
             rows = torch.where(own[..., None], rows, torch.nan)
@@ -79,13 +90,13 @@ class StoredGaze:
     def gaze(
         self, rows: Tensor, views: Sequence[str], layers: dict[str, Tensor], *, one_reader: bool
     ) -> Gaze:
-        """The gaze of a batch from rows ``[B, V, F, 8]``, and finished heat maps where there are some."""
+        """The gaze of a batch from rows ``[B, V, F, 9]``, and finished heat maps where there are some."""
         fixations = {view: rows[:, column] for column, view in enumerate(views)}
         return Gaze(fixations, self.size, self.readers, 1 if one_reader else self.slots, layers)
 
 
 def warped(rows: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fixations ``[B, V, F, 8]`` where an image lands under ``theta`` ``[B, V, 2, 3]``.
+    """Fixations ``[B, V, F, 9]`` where an image lands under ``theta`` ``[B, V, 2, 3]``.
 
     ``theta`` takes output to input coordinates in [-1, 1], as ``affine_grid`` wants it; points go the other way. Sigma
     follows the change of size; an ellipse is not turned.
@@ -133,6 +144,7 @@ def stored_gaze(
     for column, of_all in numbers.items():
         values[:-1, column] = of_all[kept][order]
     values[:-1, READER], values[:-1, SLOT] = reader, slot
+    values[:-1, RECORDING] = chosen.recording[kept][order]
     number = np.bincount(image, minlength=len(indices) * len(columns))
     first = np.concatenate([[0], np.cumsum(number)[:-1]])
     shape = (len(indices), len(columns))

@@ -1,6 +1,6 @@
 """Turn a recording into fixations."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Literal
 
@@ -98,12 +98,15 @@ class Fixations:
         x, y: ``[n]`` centroids in pixels of the original image.
         onset_ms: ``[n]``; NaN if the recording has no time.
         duration_ms: ``[n]``; 1 each if the recording has no time, so that all samples have equal weight.
+        recording: ``[n]`` number of the recording, where a reader may have several of the image; None where nobody
+            counted.
     """
 
     x: Floats
     y: Floats
     onset_ms: Floats
     duration_ms: Floats
+    recording: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -119,15 +122,16 @@ class Fixations:
         return self._where((self.x >= 0) & (self.y >= 0) & (self.x < width) & (self.y < height))
 
     def recordings(self) -> "tuple[Fixations, ...]":
-        """Cut the fixations of a reader where the onsets go back: there another recording begins.
+        """Cut the fixations of a reader where another recording begins.
 
-        Nothing tells two recordings without time apart.
+        Where nobody counted them, it begins where the onset falls, and nothing tells two without time apart.
         """
-        back = np.flatnonzero(np.diff(self.onset_ms) < 0)  # NaN does not
-        return tuple(self._where(rows) for rows in np.split(np.arange(len(self)), back + 1))
+        begins = np.diff(self.onset_ms) < 0 if self.recording is None else np.diff(self.recording) != 0
+        return tuple(self._where(rows) for rows in np.split(np.arange(len(self)), np.flatnonzero(begins) + 1))
 
     def _where(self, keep: Booleans | Integers) -> "Fixations":
-        return Fixations(*(getattr(self, field.name)[keep] for field in fields(self)))
+        number = None if self.recording is None else self.recording[keep]
+        return Fixations(self.x[keep], self.y[keep], self.onset_ms[keep], self.duration_ms[keep], number)
 
 
 def fixations_of(

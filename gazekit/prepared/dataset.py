@@ -246,9 +246,11 @@ class PreparedDataset:
     def fixations(self, exam: int, view: str) -> tuple[Fixations, ...]:
         """The fixations on one image, one item per reader, in prepared pixels; empty where there is no gaze."""
         table = self.fixation_table.take(self._rows(exam, view))
-        columns = np.stack([table.x, table.y, table.onset_ms, table.duration_ms])
-        readers = dict.fromkeys(table.reader.tolist())
-        return tuple(Fixations(*columns[:, table.reader == reader]) for reader in readers)
+        of_readers = (table.reader == reader for reader in dict.fromkeys(table.reader.tolist()))
+        return tuple(
+            Fixations(each.x, each.y, each.onset_ms, each.duration_ms, each.recording)
+            for each in map(table.take, of_readers)
+        )
 
     def readers(self, exam: int, view: str) -> tuple[str, ...]:
         """Who looked at one image, in the order of :meth:`fixations`; numbers where the recordings do not name them."""

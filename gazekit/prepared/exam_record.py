@@ -40,6 +40,9 @@ TARGET, COVARIATE = "target_", "covariate_"
 """Beginnings of the columns for further targets and for covariates; an empty cell is not known."""
 SIGMA_COLUMNS = ("sigma_x", "sigma_y")
 """Width of a fixation's Gaussian; absent in sets of earlier versions."""
+RECORDING = "recording"
+"""Column for the number of a fixation's recording, from 1, among those of its reader on its image; absent in sets of
+earlier versions."""
 
 Id = Annotated[str, Field(min_length=1, max_length=1000)]
 ShortText = Annotated[str, Field(max_length=10_000)]
@@ -55,7 +58,8 @@ class ReaderFixation(NamedTuple):
     """A fixation of a reader on one view, in prepared pixels; the onset is None where nobody recorded it.
 
     It counts from the first row of its recording. ``sigma_x`` and ``sigma_y`` are the standard deviations of the
-    Gaussian.
+    Gaussian. ``recording`` is the number of the recording, from 1, among those of the reader on the view; 0 where an
+    earlier version did not write it down.
     """
 
     reader: str
@@ -65,15 +69,26 @@ class ReaderFixation(NamedTuple):
     duration_ms: float
     sigma_x: float
     sigma_y: float
+    recording: int = 0
 
 
 def fixation_digest(fixations: Iterable[tuple[str, ReaderFixation]]) -> str:
-    """A hash of the fixations of an exam, given as views and fixations in the order of the table."""
+    """A hash of the fixations of an exam, given as views and fixations in the order of the table.
+
+    Where a reader's next recording begins, its number counts only if no fall of the onset tells so: that is how sets
+    of earlier versions tell it, and their fingerprints stay.
+    """
     digest = hashlib.sha256()
+    last: dict[tuple[str, str], tuple[float, int]] = {}
     for view, fixation in fixations:
-        reader, *numbers = fixation
+        reader, *numbers, recording = fixation
         digest.update(f"{view}\n{reader}\n".encode())
         digest.update(np.array([np.nan if each is None else each for each in numbers]).tobytes())
+        onset = nan if fixation.onset_ms is None else fixation.onset_ms
+        before, of = last.get((view, reader), (onset, recording))
+        if recording != of and not onset < before:
+            digest.update(f"{recording}\n".encode())
+        last[view, reader] = onset, recording
     return digest.hexdigest()
 
 
@@ -205,7 +220,7 @@ class ExamRecord:
             ]
 
     def fixation_rows(self) -> Iterator[list[Any]]:
-        """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS`` and ``SIGMA_COLUMNS``."""
+        """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS``, ``SIGMA_COLUMNS`` and ``RECORDING``."""
         for view in self.views:
             yield from ([self.exam_id, view.view, *each] for each in view.fixations)
 
@@ -275,6 +290,18 @@ class _JournalView(_Placed):
     modality: ShortText = ""
 
 
+class _JournalFixation(NamedTuple):
+    view: str
+    reader: str
+    x: float
+    y: float
+    onset_ms: float | None
+    duration_ms: float
+    sigma_x: float
+    sigma_y: float
+    recording: int = 0
+
+
 class _JournalExam(pydantic.BaseModel):
     exam_id: str
     patient_id: str
@@ -282,7 +309,7 @@ class _JournalExam(pydantic.BaseModel):
     part: Annotated[str | None, Field(validation_alias="split")]
     dataset: str
     views: list[_JournalView]
-    fixations: list[tuple[str, str, float, float, float | None, float, float, float]]
+    fixations: list[_JournalFixation]
     image_digests: list[str]
     findings: list[tuple[str, str, str]] = []
     digest: str
@@ -424,3 +451,4 @@ class FixationRow(NamedTuple):
     duration_ms: float
     sigma_x: float = nan
     sigma_y: float = nan
+    recording: float = 0

@@ -17,6 +17,7 @@ from gazekit.errors import DataError
 from gazekit.prepared.exam_record import (
     FIXATION_COLUMNS,
     INDEX_COLUMNS,
+    RECORDING,
     SIGMA_COLUMNS,
     SPACING_COLUMNS,
     Entry,
@@ -54,7 +55,7 @@ def write_tables(root: Path, header: Mapping[str, Any], entries: Iterable[Entry]
     index = (row for exam in prepared for row in exam.index_rows(further))
     write_table(root / INDEX, (*INDEX_COLUMNS, *SPACING_COLUMNS, *further), index)
     fixations = (row for exam in prepared for row in exam.fixation_rows())
-    write_table(root / FIXATIONS, (*FIXATION_COLUMNS, *SIGMA_COLUMNS), fixations)
+    write_table(root / FIXATIONS, (*FIXATION_COLUMNS, *SIGMA_COLUMNS, RECORDING), fixations)
     refused = ([entry.key, entry.reason] for entry in entries if isinstance(entry, Refused))
     write_table(root / REFUSED, REFUSED_COLUMNS, refused)
     with disk_errors(root / FORMER_REFUSED):
@@ -104,6 +105,7 @@ def read_fixations(root: Path) -> Iterator[FixationRow]:
         try:
             names = (*FIXATION_COLUMNS[3:], *SIGMA_COLUMNS)
             numbers = [float(cell) if (cell := row.get(name)) else nan for name in names]
+            numbers.append(float(row.get(RECORDING, 0)))
             yield FixationRow(row["exam_id"], row["view"], row["reader"], *numbers)
         except ValueError as error:
             raise DataError(f"{path}: row {number}: {error}; {TABLE.remedy}") from None

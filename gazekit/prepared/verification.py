@@ -112,11 +112,12 @@ def fixation_digests(content: "PreparedDataset") -> Iterator[str]:
         [table.x, table.y, table.onset_ms, table.duration_ms, table.sigma_x, table.sigma_y], axis=1
     )
     bounds = np.searchsorted(table.exam, np.arange(len(content) + 1))  # exam by exam in the file
+    recording = table.recording.tolist()
     for first, end in itertools.pairwise(bounds.tolist()):
         views = (content.views[view] for view in table.view[first:end].tolist())
         readers = (table.readers[reader] for reader in table.reader[first:end].tolist())
-        named = zip(readers, rows[first:end].tolist(), strict=True)
-        fixations = (ReaderFixation(reader, *numbers) for reader, numbers in named)
+        named = zip(readers, rows[first:end].tolist(), recording[first:end], strict=True)
+        fixations = (ReaderFixation._make((reader, *numbers, of)) for reader, numbers, of in named)
         yield fixation_digest(zip(views, fixations, strict=True))
 
 

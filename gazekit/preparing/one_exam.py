@@ -295,15 +295,16 @@ def _fixations(
 ) -> tuple[ReaderFixation, ...]:
     """All fixations in prepared pixels, reader by reader, with onsets from the first row of each recording.
 
-    Clocks run on from image to image: only from its own start do onsets tell the first seconds of a look, and fall
-    where a reader looks again.
+    Clocks run on from image to image: only from its own start do onsets tell the first seconds of a look.
 
     Raises:
         DataError: a recording has none on what is kept.
     """
     height, width = raw.pixels.shape
     rows: list[ReaderFixation] = []
+    looks: Counter[str] = Counter()
     for reader, recording, found in zip(reader_names(recordings), recordings, fixations, strict=True):
+        looks[reader] += 1
         x, y = geometry.apply(found.x, found.y)
         across, down = sigma_pixels(recording, height, width, settings.fixations)
         sigma = (across * geometry.scale, down * geometry.scale)
@@ -316,7 +317,7 @@ def _fixations(
         start = 0.0 if recording.t_ms is None else recording.t_ms[0]
         onset = [None if np.isnan(value) else float(value - start) for value in found.onset_ms]
         columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
-        rows += [ReaderFixation(reader, *row, *sigma) for row in columns]
+        rows += [ReaderFixation(reader, *row, *sigma, looks[reader]) for row in columns]
     return tuple(rows)
 
 

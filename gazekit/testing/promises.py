@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y
+from gazekit.contracts.heat_map import (
+    COLUMNS,
+    DURATION,
+    ONSET,
+    READER,
+    RECORDING,
+    SIGMA_X,
+    SIGMA_Y,
+    SLOT,
+    X,
+    Y,
+)
 from gazekit.contracts.types import Views
 
 EXAMS = 3
@@ -147,6 +158,7 @@ def random_gaze(
         slots = torch.arange(readers).repeat_interleave(fixations).float()
         rows[..., READER], rows[..., SLOT] = slots, slots
         rows[..., SIGMA_X] = rows[..., SIGMA_Y] = size / 16
+        rows[..., RECORDING] = 1
         rows[list(lacking)] = torch.nan
         of_views[view] = rows
     names = tuple(f"reader {number + 1}" for number in range(readers))

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gazekit.contracts.heat_map import DURATION, SLOT, X, Y
+from gazekit.contracts.heat_map import DURATION, SLOT, X, Y, goes_on
 from gazekit.contracts.interfaces import Term
 from gazekit.contracts.types import Batch, Output
 
@@ -24,7 +24,8 @@ class GazeStatistics(Term):
     - ``time``: ``log(1 + sum_c T_c)``;
     - ``longest``: ``log(1 + max_c T_c)``, the time on the cell most looked at;
     - ``spread``: ``-sum_c p_c log p_c / log n`` with ``p_c = T_c / sum T``, 0 for one cell and 1 for all alike;
-    - ``visits``: ``log(1 + v)``, ``v`` the fixations on a cell on which the fixation before was not;
+    - ``visits``: ``log(1 + v)``, ``v`` the fixations on a cell on which the fixation before was not; one before it in
+      another recording does not count;
     - ``places``: the share of the cells that were looked at.
 
     Only fixations on the image count. A view without any says nothing, and so do finished heat maps.
@@ -64,7 +65,7 @@ class GazeStatistics(Term):
 
 
 def statistics(rows: Tensor, cells: int, slots: int) -> Tensor:
-    """Compute the statistics of fixations ``[B, F, 8]`` in cells, ``[B, 5]``; NaN where none is on the image.
+    """Compute the statistics of fixations ``[B, F, 9]`` in cells, ``[B, 5]``; NaN where none is on the image.
 
     Args:
         rows: see ``gazekit.contracts.gaze``.
@@ -77,8 +78,8 @@ def statistics(rows: Tensor, cells: int, slots: int) -> Tensor:
     cell = row * cells + column
     reader = torch.arange(slots, device=rows.device, dtype=rows.dtype)
     own = there[..., None] & (rows[..., SLOT, None] == reader)  # [B, F, readers]
-    stays = torch.zeros_like(there)
-    stays[:, 1:] = there[:, :-1] & (cell[:, 1:] == cell[:, :-1]) & (rows[:, 1:, SLOT] == rows[:, :-1, SLOT])
+    stays = goes_on(rows)
+    stays[:, 1:] &= there[:, :-1] & (cell[:, 1:] == cell[:, :-1])
     visits = (own & ~stays[..., None]).sum(dim=1)  # [B, readers]
     seconds = torch.where(there, duration, 0) / 1000
     places = nn.functional.one_hot(cell, cells**2).to(rows.dtype)  # [B, F, n]

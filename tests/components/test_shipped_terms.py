@@ -13,7 +13,7 @@ from slow_maps import Array, bilinear
 from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.heat_map import ONSET, SLOT, X, Y
+from gazekit.contracts.heat_map import RECORDING, SLOT, X, Y
 from gazekit.contracts.types import Batch, Output
 from gazekit.testing import TermContract
 from gazekit.testing.promises import random_gaze, random_tensor
@@ -51,15 +51,10 @@ def test_the_begin_of_a_second_recording_is_no_next_fixation() -> None:
     rows[..., X] = rows[..., Y] = 20.0
     rows[0, :, SLOT] = 0
     term = NextFixation(("cc",), 4, features=3)
-    for onsets, steps in (
-        ([0.0, 300.0], 1),
-        ([300.0, 300.0], 1),
-        ([300.0, 0.0], 0),
-        ([math.nan, math.nan], 1),
-    ):
-        rows[0, :, ONSET] = torch.tensor(onsets)
+    for recordings, steps in (([1.0, 1.0], 1), ([1.0, 2.0], 0), ([2.0, 2.0], 1), ([math.nan, math.nan], 1)):
+        rows[0, :, RECORDING] = torch.tensor(recordings)
         said = term(maps, batch_of(Gaze({"cc": rows.clone()}, (40, 40)), exams=1))
-        assert said.isfinite().item() is bool(steps), onsets
+        assert said.isfinite().item() is bool(steps), recordings
 
 
 def _log_density(term: GazeDecoder, maps: Array) -> Array:
@@ -221,7 +216,7 @@ def test_the_state_of_a_reader_forgets_the_recording_before() -> None:
     rows = random_gaze(("cc",), 40, exams=1, fixations=7).fixations["cc"]
     rows[..., X], rows[..., Y] = torch.arange(7) * 5.0 + 2, torch.tensor([3.0, 30, 12, 21, 3, 38, 3])
     rows[0, :, SLOT] = 0
-    rows[0, :, ONSET] = torch.tensor([0.0, 300, 600, 900, 0, 300, 600])
+    rows[0, :, RECORDING] = torch.tensor([1.0, 1, 1, 1, 2, 2, 2])
     term = NextFixation(("cc",), 4, features=3)
     term.returning.data.fill_(-1.0)
 

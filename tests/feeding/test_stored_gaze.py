@@ -39,7 +39,7 @@ class _Data:
         ]
         sigma = 3.0 if with_sigma else np.nan
         self.fixation_table = FixationTable.of_rows(
-            (*row[:5], row[5] if with_onset else np.nan, row[6], sigma, sigma) for row in rows
+            (*row[:5], row[5] if with_onset else np.nan, row[6], sigma, sigma, 0) for row in rows
         )
         self.settings = type("S", (), {"fixations": type("F", (), {"sigma_degrees": 1.0})})
 
@@ -51,7 +51,7 @@ def test_points_go_where_the_warped_image_goes() -> None:
     """A narrow spot drawn before the warp is brightest where the point lands; its heat map is the warped one."""
     settings = AugmentationSettings(rotation=20, translation=0.1, scale=0.2)
     theta = random_affine(settings, np.arange(6), 1, seed=3, epoch=1, aspect=SIZE[0] / SIZE[1])
-    rows = random_gaze(("cc",), 40, exams=6, fixations=1).fixations["cc"][:, None]  # [6, 1, 1, 8]
+    rows = random_gaze(("cc",), 40, exams=6, fixations=1).fixations["cc"][:, None]  # [6, 1, 1, 9]
     rows[..., X], rows[..., Y] = 28.0, 20.0
     rows[..., SIGMA_X] = rows[..., SIGMA_Y] = 2.5
     before = Gaze({"cc": rows[:, 0]}, SIZE)["cc"]
@@ -65,7 +65,7 @@ def test_the_rows_of_an_exam_come_padded_with_nan(registry: Registry) -> None:
     data: Any = _Data()
     stored = stored_gaze(data, np.array([2, 0]), tiny(registry, 'views=["mlo", "cc"]'), CPU)
     rows = stored.rows_of(torch.tensor([1, 0]))  # exams 0 and 2
-    assert rows.shape == (2, 2, 3, 8)
+    assert rows.shape == (2, 2, 3, 9)
     assert rows[0, 1, :, X].tolist() == [10, 30, 5] and rows[0, 0, 0, ONSET] == 2000
     assert [stored.readers[int(i)] for i in rows[0, 1, :, READER]] == ["Bob", "Bob", "Ann"]
     assert rows[0, 1, :, SLOT].tolist() == [1, 1, 0] and stored.slots == 2

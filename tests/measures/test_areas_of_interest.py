@@ -133,9 +133,9 @@ def table(path, *rows, header=HEADER):
 
 
 def with_gaze(dataset, *rows, **changes):
-    """The data set with these fixations: exam, view, reader, x, y, onset, duration."""
+    """The data set with these fixations: exam, view, reader, x, y, onset, duration; recordings are told by onsets."""
     changed = replace(dataset, **changes)
-    changed.__dict__["fixation_table"] = FixationTable.of_rows((*row, 1.0, 1.0) for row in rows)
+    changed.__dict__["fixation_table"] = FixationTable.of_rows((*row, 1.0, 1.0, 0) for row in rows)
     return changed
 
 

@@ -18,7 +18,7 @@ class LookedAt:
 
     Args:
         scanpaths: (exam, view) → reader → fixations in prepared pixels; at least one each inside the image. Those
-            outside stay: without their onsets a recording may seem to go on into the next.
+            outside stay: of a set of an earlier version, their onsets tell where another recording begins.
         counts: view → fixations of all these exams and readers on each pixel, ``[H, W]``.
         size: ``(H, W)``.
     """

@@ -125,8 +125,7 @@ def scanpath_similarity(first: Fixations, second: Fixations, shape: tuple[int, i
     """Compare two scanpaths by every measure that they allow.
 
     Args:
-        first, second: fixations; x and y in pixels of the image. Where the onsets go back another recording begins,
-            which is left out.
+        first, second: fixations; x and y in pixels of the image. Only the first recording of each counts.
         shape: ``(H, W)`` of the image.
 
     Returns:
@@ -154,7 +153,7 @@ def predicted_scanpath(places: Array, shape: tuple[int, int]) -> Fixations:
 def untimed(scanpath: Fixations) -> Fixations:
     """Leave out onsets and durations, so that only places in their order count, as for a prediction without times.
 
-    A second recording is left out, too: without onsets nothing would tell where it begins.
+    A second recording is left out, too.
     """
     first = scanpath.recordings()[0]
     return replace(first, onset_ms=np.full(len(first), np.nan), duration_ms=np.ones(len(first)))

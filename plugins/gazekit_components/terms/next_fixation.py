@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gazekit.contracts.heat_map import ONSET, SLOT, X, Y
+from gazekit.contracts.heat_map import X, Y, goes_on
 from gazekit.contracts.interfaces import Term
 from gazekit.contracts.types import Batch, Output, Views
 
@@ -20,8 +20,8 @@ class NextFixation(Term):
         P(c | c_1 ... c_t) = softmax_c( k_c q_t / sqrt(d) + r log(1 + visits of c up to t) )
 
     with a learnt weight ``r`` of returning, which a reader who does not look twice makes negative. A state is that of
-    one recording, which ends where the reader changes or the onset falls, and only steps count between two of its
-    fixations that both lie on the image. The last state of a prediction starts the next: see ``predict``.
+    one recording, and only steps count between two of its fixations that both lie on the image. The last state of a
+    prediction starts the next: see ``predict``.
 
     Args:
         views: names of the views.
@@ -49,9 +49,9 @@ class NextFixation(Term):
         for view in [view for view in self.views if view in gaze]:
             maps = output.features[view]
             height, width = maps.shape[2:]
-            rows = gaze.scanpaths(view, (height, width))  # [B, F, 8]
+            rows = gaze.scanpaths(view, (height, width))  # [B, F, 9]
             cells, there = _cells(rows, height, width)  # [B, F] both
-            recording = _recordings(rows)
+            recording = (~goes_on(rows)).cumsum(dim=1)  # [B, F]
             step = there[:, :-1] & there[:, 1:] & (recording[:, :-1] == recording[:, 1:])  # [B, F - 1]
             before = _same_recording_up_to(recording, there)  # [B, F, F]
             scores = self._scores(maps, cells, before)[:, :-1]  # [B, F - 1, cells]
@@ -113,15 +113,6 @@ def _cells(rows: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     there = (x >= 0) & (x < width) & (y >= 0) & (y < height)  # NaN is not
     column, row = (each.nan_to_num(0.0).floor().long() for each in (x, y))
     return row.clamp(0, height - 1) * width + column.clamp(0, width - 1), there
-
-
-def _recordings(rows: Tensor) -> Tensor:
-    """Number the recordings of each exam, ``[B, F]``: the next begins with another reader, or where the onset falls."""
-    reader, onset = rows[..., SLOT].nan_to_num(-1.0), rows[..., ONSET]
-    falls = onset[:, 1:] < onset[:, :-1]  # NaN does not
-    begins = torch.zeros_like(reader, dtype=torch.long)
-    begins[:, 1:] = falls | (reader[:, 1:] != reader[:, :-1])
-    return begins.cumsum(dim=1)
 
 
 def _same_recording_up_to(recording: Tensor, there: Tensor) -> Tensor:
