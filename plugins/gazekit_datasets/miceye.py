@@ -36,14 +36,14 @@ class MicEye:
 
     Version 1 writes gaze as ``[[x, y], …]`` in pixels of the image displayed ``display_height`` high, so the
     recordings store that height and are scaled once the image's size is known: ``x · H / display_height``.
-    Version 2 writes ``[[[x, y], scale], …]``, read as ``x / scale``. Both clamp samples outside the image to
-    its border, so samples on the border are marked as suspect. Class, boxes and point are ignored. The name before
-    the date in the log's file name is the reader.
+    It clamps samples outside the image to its border, so samples on the border are marked as suspect. Version 2 writes
+    ``[[[x, y], scale], …]``, read as ``x / scale``, and no samples outside. Class, boxes and point are ignored. The
+    name before the date in the log's file name is the reader.
 
     Args:
         display_height: ``image height`` of the MicEye configuration that recorded (version 1), pixels.
 
-    Source: https://github.com/JamesQFreeman/MicEye
+    Source: https://github.com/JamesQFreeman/MicEye, and https://github.com/YanKong0408/MicEye-v2.0
     """
 
     def __init__(self, *, display_height: Annotated[int, Field(gt=0)] = 800) -> None:
@@ -88,16 +88,11 @@ class MicEye:
                 f"{path} row {number}: {len(cells)} cells; expected path;class;gaze;boxes;point of MicEye"
             )
         x, y, zoom = _gaze(cells[2], f"{path} row {number}")
-        border = (x <= 0) | (y <= 0)
         named = _SESSION.fullmatch(path.stem)
-        about: dict[str, Any] = {
-            "image": cells[0].strip(),
-            "suspect": border,
-            "reader": named[1] if named else None,
-        }
+        about: dict[str, Any] = {"image": cells[0].strip(), "reader": named[1] if named else None}
         if zoom is None:
-            about["suspect"] = border | (y >= self.display_height)
-            return Recording(path, x, y, display_height=self.display_height, **about)
+            border = (x <= 0) | (y <= 0) | (y >= self.display_height)
+            return Recording(path, x, y, suspect=border, display_height=self.display_height, **about)
         x, y = shown_image(0.0, 0.0, zoom).apply(x, y)
         return Recording(path, x, y, **about)
 

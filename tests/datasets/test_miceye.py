@@ -53,8 +53,14 @@ def test_version_2_is_divided_by_its_scale(tmp_path):
     np.testing.assert_allclose(found.x, [412, 200, 0])
     np.testing.assert_allclose(found.y, [824, 60, 45])
     assert found.display_height is None
-    assert found.suspect.tolist() == [False, False, True]
-    assert found.in_image_pixels(824, 412).suspect.tolist() == [True, False, True]
+
+
+def test_version_2_writes_no_gaze_beside_the_image_so_its_border_was_looked_at(tmp_path):
+    """Its ``getPointInImage`` returns nothing outside the image, where that of version 1 returns the border."""
+    row = ("b.png", 0, [[[0, 90], 2.0], [[300, 0], 1.5], [[400, 800], 2.0]], [], (-1, -1))
+    (found,) = MicEye().read(write(tmp_path, row))
+    kept = fixations_of(found, image_height=400, image_width=200, settings=FixationSettings())
+    np.testing.assert_allclose((kept.x, kept.y), [[0, 200, 200], [45, 0, 400]])
 
 
 def test_a_folder_with_a_semicolon_and_a_name_in_another_encoding(tmp_path):
