@@ -119,7 +119,9 @@ def test_pixels_per_degree_from_the_left_eye(tmp_path):
         "distance": "Eye position left Z (DACSmm)",
     }
     rows = [
-        ROW | {"clock": 8333 * i, "left_px": 300 + i, "left_mm": 0.25 * (300 + i), "distance": 600}
+        ROW
+        | {"clock": 8333 * i, "left_px": 300 + i, "left_mm": 0.25 * (300 + i), "distance": 600}
+        | ({} if i else {"distance": 6000})  # the median counts
         for i in range(20)
     ]
     degree = 600 * np.tan(np.radians(1)) / 0.25
@@ -129,6 +131,25 @@ def test_pixels_per_degree_from_the_left_eye(tmp_path):
     assert found.pixels_per_degree == pytest.approx(degree)
     assert found.in_image_pixels(400, 800).pixels_per_degree == pytest.approx(2 * degree)
     assert read(tmp_path, rows, names, drop=("distance",))[0].pixels_per_degree is None
+
+
+def test_a_media_that_was_shown_stretched_has_degrees_per_axis(tmp_path):
+    """800 x 400 shown on 400 x 400: a degree is twice as many of its pixels across, with its size and without."""
+    names = OLD | {
+        "left_px": "Gaze point left X",
+        "left_mm": "Gaze point left X (DACSmm)",
+        "distance": "Eye position left Z (DACSmm)",
+    }
+    rows = [
+        ROW | {"clock": 8333 * i, "left_px": 4 * i, "left_mm": i, "distance": 600, "height": 400}
+        for i in range(20)
+    ]
+    degree = 600 * np.tan(np.radians(1)) * 4
+    for drop in ((), ("original_width",)):
+        (found,) = read(tmp_path, rows, names, drop=drop)
+        down = found.in_image_pixels(400, 800)
+        assert (down.x[0], down.y[0]) == (400, 100)
+        assert (down.pixels_per_degree, down.stretch) == (pytest.approx(degree), 2)
 
 
 def test_each_participant_sits_at_a_distance_of_their_own(tmp_path):

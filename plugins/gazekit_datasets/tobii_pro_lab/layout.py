@@ -8,7 +8,6 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table
-from gazekit.records.placement import Placement, window
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import believable
 from gazekit_datasets.tobii_export import Column, find_column
@@ -124,21 +123,11 @@ class ExportLayout:
         believable(row, (left, top, width, height, *original))
         if not (original[0] >= 1 and original[1] >= 1):
             return recording.where_shown(left, top, width, height)
-        zoom = Placement(original[0] / width, original[1] / height)
-        x, y = window(left, top).then(zoom).apply(recording.x, recording.y)
-        degree = recording.pixels_per_degree
-        if degree is not None:
-            degree *= original[1] / height
-        # the media may be a resized export of the image
-        return replace(
-            recording,
-            x=x,
-            y=y,
-            on_screen=False,
-            pixels_per_degree=degree,
-            display_width=original[0],
-            display_height=original[1],
+        on_original = recording.where_shown(left, top, width, height).in_image_pixels(
+            original[1], original[0]
         )
+        # the media may be a resized export of the image
+        return replace(on_original, display_width=original[0], display_height=original[1])
 
 
 def _fixation_columns(path: Path, columns: Sequence[str]) -> FixationColumns:
