@@ -260,7 +260,9 @@ def test_a_list_whose_name_no_file_can_have_is_not_there(tmp_path):
     assert "is not there" in found.notes[0]
 
 
-@pytest.mark.parametrize(("where", "left", "top"), [("", 400, 350), (" 600 500", 500, 450)])
+@pytest.mark.parametrize(
+    ("where", "left", "top"), [("", 400, 350), (" 600 500", 500, 450), (" 600 500 0 0", 500, 450)]
+)
 def test_a_centred_image_is_placed_once_its_size_is_known(tmp_path, where, left, top):
     """A 200 x 100 image at its own size, in the middle of a screen of 1000 x 800 or of the point that is named."""
     (found,) = read(tmp_path, START + f"MSG\t11 !V IMGLOAD CENTER a.png{where}\n" + SAMPLE)
@@ -268,6 +270,21 @@ def test_a_centred_image_is_placed_once_its_size_is_known(tmp_path, where, left,
     assert (placed.x[0], placed.y[0]) == (560 - left, 440 - top)
     with pytest.raises(DataError, match="pixels of the screen"):
         found.in_image_pixels(100)
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("TOP_LEFT a.png 500 400", (60, 40)),
+        ("TOP_LEFT a.png 500 400 100 50", (120, 80)),
+        ("CENTER a.png 600 500 400 200", (80, 20)),
+    ],
+)
+def test_an_image_is_placed_by_its_corner_or_its_middle_and_its_size(tmp_path, command, place):
+    """A 200 x 100 image at its own size, at half of it, and at twice."""
+    (found,) = read(tmp_path, START + f"MSG\t11 !V IMGLOAD {command}\n" + SAMPLE)
+    placed = found.in_image_pixels(100, 200)
+    assert (placed.x[0], placed.y[0]) == place
 
 
 def test_a_filled_screen_has_degrees_per_axis(tmp_path):
@@ -378,3 +395,49 @@ def test_a_beginning_of_trials_that_no_message_has_is_refused(tmp_path):
 def test_a_trial_variable_names_the_reader(tmp_path):
     text = START + "MSG\t11 TRIALID 1\nMSG\t11 !V TRIAL_VAR reader Ann\n" + SAMPLE
     assert read(tmp_path, text)[0].reader == "Ann"
+
+
+def test_each_eye_has_a_lid_and_a_pupil_of_its_own(tmp_path):
+    text = START.replace("LEFT", "LEFT\tRIGHT") + (
+        "12\t10\t20\t500.0\t30\t40\t500.0\t...\nSBLINK L 14\n14\t11\t21\t50.0\t31\t41\t500.0\t...\n"
+        "EBLINK L 14 16 2\n16\t12\t22\t500.0\t0.0\t0.0\t0.0\t...\n18\t0.0\t0.0\t500.0\t0.0\t0.0\t.\t...\n"
+    )
+    both, left = read(tmp_path, text)[0], read(tmp_path, text, eye="left")[0]
+    np.testing.assert_array_equal((both.x, both.y), [[20, 31, 12, 0], [30, 41, 22, 0]])
+    np.testing.assert_array_equal((left.x, left.y), [[10, np.nan, 12, 0], [20, np.nan, 22, 0]])
+
+
+def test_samples_at_2000_hz_whose_whole_milliseconds_come_in_pairs_are_half_a_millisecond_apart(tmp_path):
+    rows = "".join(f"{t}\t1\t2\t500.0\t...\n" for t in (12, 12, 13, 13))
+    (found,) = read(tmp_path, START.replace(" 500.00", " 2000.00") + rows)
+    assert found.t_ms.tolist() == [12, 12.5, 13, 13.5]
+
+
+def test_a_screen_that_begins_elsewhere_than_at_nought_or_changes(tmp_path):
+    second = START.replace("0 0 999 799", "100 50 2099 1649").replace("START\t10", "START\t20")
+    text = START + "MSG\t11 TRIALID 1\nMSG\t11 !V IMGLOAD FILL a.png\n" + SAMPLE + second
+    trial = "MSG\t21 TRIALID 2\nMSG\t21 !V IMGLOAD {} b.png\n" + SAMPLE.replace("12\t", "22\t")
+    first, filled = read(tmp_path, text + trial.format("FILL"))
+    assert (first.display_width, first.display_height, first.x[0], first.y[0]) == (1000, 800, 560, 440)
+    assert (filled.display_width, filled.display_height, filled.x[0], filled.y[0]) == (2000, 1600, 460, 390)
+    _, centred = read(tmp_path, text + trial.format("CENTER"))
+    placed = centred.in_image_pixels(1200, 1400)  # its middle at (1100, 850), its corner at (400, 250)
+    assert (placed.x[0], placed.y[0]) == (160, 190)
+
+
+@pytest.mark.parametrize("events", ["samples", "fixations"])
+def test_the_degree_of_several_blocks_is_that_of_the_first(tmp_path, events):
+    fixation = "EFIX L 12 212 202 5 6 500\n"
+    unknown = block(300, eye="RIGHT").replace("30.0\t 30.0", ".\t .") + fixation.replace(
+        "L 12 212", "R 302 502"
+    )
+    known = block(100).replace("RES\t 30.0", "RES\t 34.0") + fixation.replace("12 212", "102 302")
+    (found,) = read(tmp_path, known + unknown, events=events)
+    assert found.pixels_per_degree == 32 and len(found.x) == (4 if events == "samples" else 2)
+
+
+def test_a_fixation_without_a_place_is_lost(tmp_path):
+    places = ["-32768.0 -32768.0", "1e8 1e8", ". .", "7 8"]
+    text = "".join(f"EFIX L {100 * i} {100 * i + 98} 100 {place} 0\n" for i, place in enumerate(places))
+    (found,) = read(tmp_path, START + text, events="fixations")
+    np.testing.assert_array_equal((found.x, found.y), [[np.nan] * 3 + [7], [np.nan] * 3 + [8]])
