@@ -228,6 +228,9 @@ def in_words(kind: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """Format an exception as one line; omit the class of gazekit's own exceptions."""
-    if isinstance(error, GazekitError):
-        return " ".join(str(error).split())
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        said = str(error)
+    except Exception as fault:  # foreign code may fail here, too
+        said = f"its message cannot be read ({type(fault).__name__})"
+    name = "" if isinstance(error, GazekitError) else f"{type(error).__name__}: "
+    return " ".join(f"{name}{said}".split())

@@ -72,6 +72,7 @@ def _shared() -> dict[str, Any]:
     numpy: Any = sys.modules.get("numpy")
     found: dict[str, Any] = {
         "torch's default dtype": "float32" if torch is None else str(torch.get_default_dtype()).split(".")[1],
+        "torch's default device": "cpu" if torch is None else str(torch.get_default_device()),
         "torch's gradient mode": torch is None or torch.is_grad_enabled(),
         _NUMPY: _ERRORS if numpy is None else numpy.geterr(),
     }
@@ -89,6 +90,8 @@ def _restore(shared: dict[str, Any]) -> None:
         os.chdir(shared["the working directory"])
     if torch := sys.modules.get("torch"):
         torch.set_default_dtype(getattr(torch, shared["torch's default dtype"]))
+        device = shared["torch's default device"]
+        torch.set_default_device(None if device == "cpu" else device)
         torch.set_grad_enabled(shared["torch's gradient mode"])
     if numpy := sys.modules.get("numpy"):
         numpy.seterr(**shared[_NUMPY])

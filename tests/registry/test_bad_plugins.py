@@ -92,6 +92,14 @@ REFUSED = {
         FUSION.replace("return {", "torch.set_default_dtype(torch.float64)\n    return {"),
         "RuntimeError: changes torch's default dtype, which all other code shares",
     ),
+    "another default device": (
+        FUSION.replace("return {", "torch.set_default_device('meta')\n    return {"),
+        "RuntimeError: changes torch's default device, which all other code shares",
+    ),
+    "an exception whose message fails": (
+        "class Odd(Exception):\n    def __str__(self):\n        return self.lost\nraise Odd",
+        "Odd: its message cannot be read (AttributeError)",
+    ),
     "no gradients": (
         FUSION.replace("return {", "torch.set_grad_enabled(False)\n    return {"),
         "RuntimeError: changes torch's gradient mode, which all other code shares",
