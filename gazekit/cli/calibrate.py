@@ -41,7 +41,6 @@ def calibrate(
     From then on evaluate, report, predict and export use them. temperature and platt leave the order of exams of two
     classes, and so their AUC.
     """
-    from gazekit.prepared.splits import read_split
     from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
     from gazekit.runs.directory import RunDirectory
     from gazekit.runs.trained import open_data, open_trained
@@ -61,7 +60,7 @@ def calibrate(
     else:
         _print(found, classes=len(trained.facts.classes))
     evaluated = f"next: gazekit evaluate {shlex.quote(str(run))}"
-    if "test" in read_split(trained.run.split_path).values():
+    if "test" in trained.run.split().values():
         console.note(
             f"fitted to these exams, so that they flatter it; the test part measures it; {evaluated}"
         )

@@ -1,5 +1,7 @@
 """Make and check training, validation and test parts, by patient and stratified by label."""
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -210,6 +212,11 @@ def read_split(path: Path) -> Split:
             )
         split[exam_id] = part
     return split
+
+
+def fingerprint_of(split: Mapping[str, str]) -> str:
+    """Identify a split by which exam is in which part, in any order."""
+    return hashlib.sha256(json.dumps(sorted(split.items())).encode()).hexdigest()[:12]
 
 
 def patients_in(path: Path, part: str) -> set[str]:

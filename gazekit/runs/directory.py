@@ -22,6 +22,7 @@ from gazekit.disk.locking import LOCK, locked
 from gazekit.disk.plain_text import visible
 from gazekit.distributed.processes import rank
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.prepared.splits import fingerprint_of, read_split
 from gazekit.runs.checkpoint import SELECTED
 from gazekit.runs.files import (
     SCHEMA,
@@ -210,6 +211,16 @@ class RunDirectory:
         for file in (self.preset_path, self.split_path):
             if file.is_symlink():
                 raise DataError(f"{file}: is a link; expected a file of the run; get another copy of the run")
+
+    def split(self) -> dict[str, str]:
+        """Read the split. Raises DataError: it is damaged, or not the one that the run began with."""
+        split, facts = read_split(self.split_path), self.facts()
+        if facts.split and facts.split != fingerprint_of(split):
+            raise DataError(
+                f"{self.split_path}: is not the split that the run began with: it was changed, and exams of one part "
+                "may have been used as those of another; get another copy of the run, or train it again"
+            )
+        return split
 
     def write_facts(self, facts: RunFacts) -> None:
         """Write ``run.json``; starting a run writes it last, because without it there is no run."""

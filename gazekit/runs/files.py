@@ -1,7 +1,7 @@
 """Define the files of a run: one model for writing and reading each."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -47,6 +47,7 @@ class RunFacts:
         weights_origin: where each branch's initial weights came from.
         modalities: of the DICOM training files; empty if there were none.
         targets: further targets that the model predicts, each with its classes.
+        split: fingerprint of the split that the run began with; empty in the files of earlier versions.
         leak: names the patients on two sides of the split, and those of the test part whom the initial weights had
             seen, in words; every report of the run repeats it.
         seen: hashes of the patients whom the initial weights had seen, in pre-training or in the runs before this one.
@@ -66,6 +67,7 @@ class RunFacts:
     seen: tuple[Annotated[str, Field(max_length=64)], ...] = ()
     sides: tuple[Text, ...] | None = None
     targets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = field(default_factory=dict)
+    split: Annotated[str, Field(max_length=64)] = ""
 
     @property
     def initial_weights(self) -> str:
@@ -177,6 +179,18 @@ def read_facts(path: Path) -> RunFacts:
     except (ConfigurationError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: preparation: expected the settings of one ({error}); {_AGAIN}") from None
     return facts
+
+
+def check_whole_preset(path: Path, tables: Mapping[str, Any]) -> None:
+    """Raise DataError if the preset of a run is cut off, so that defaults would replace what it was trained with.
+
+    Args:
+        path: for messages.
+        tables: of the file; ``[training.augmentation]`` is the last that every run writes.
+    """
+    training = tables.get("training")
+    if not isinstance(training, Mapping) or "augmentation" not in training:
+        raise DataError(f"{path}: has no [training.augmentation], as if its end were cut off; {_AGAIN}")
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:

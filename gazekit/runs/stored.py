@@ -14,15 +14,14 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.modelling.build import build_model, check_size
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import read_split
-from gazekit.presets.layers import component_keys, component_kind, flattened
+from gazekit.presets.layers import component_keys, component_kind, flattened, read_tables
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import ComponentChoice
 from gazekit.registry.component import OWN, in_words
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.files import RunFacts
+from gazekit.runs.files import RunFacts, check_whole_preset
 from gazekit.runs.selection import Weights, Which, check_whole, read_weights, stopped_early
 
 _SMALL = 2**20
@@ -33,10 +32,12 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     """Read the preset of a run, with further layers on top as ``registry.preset`` accepts them.
 
     Raises:
+        DataError: it is cut off.
         ConfigurationError: a component is missing; the message names the packages that it was made with and lacks.
     """
     run.check_links()
     try:
+        check_whole_preset(run.preset_path, read_tables(run.preset_path))
         with warnings.catch_warnings():  # nobody has to mend what an earlier gazekit stored
             warnings.filterwarnings("ignore", rf"{run.preset_path.name}: .* is now", FutureWarning)
             return registry.preset(str(run.preset_path), **layers)
@@ -76,8 +77,8 @@ def other_versions(run: RunDirectory, preset: Preset, registry: Registry, *unrea
 
 
 def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:
-    """Read the split of a run. Raises DataError: it is damaged, or does not cover exactly the exams of its data."""
-    split = read_split(run.split_path)
+    """Read the split of a run. Raises DataError: it is damaged, changed, or does not cover exactly its data."""
+    split = run.split()
     wrong = sorted(set(split) ^ set(dataset.exam_ids))
     if wrong:
         raise DataError(

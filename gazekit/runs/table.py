@@ -1,7 +1,5 @@
 """Compare runs side by side: settings, progress, results."""
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from typing import Any
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.former_names import by_current_name
-from gazekit.prepared.splits import Split, read_split
+from gazekit.prepared.splits import fingerprint_of, read_split
 from gazekit.presets.layers import read_layer
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
@@ -109,7 +107,7 @@ def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
         "seed": [run.facts and run.facts.seed for run in runs],
         "initial weights": [run.facts and "; ".join(dict.fromkeys(run.facts.weights_origin)) for run in runs],
         "data": [run.facts and run.facts.fingerprint[:12] for run in runs],
-        "split": [_fingerprint(read_split(RunDirectory(run.path).split_path)) for run in runs],
+        "split": [fingerprint_of(read_split(RunDirectory(run.path).split_path)) for run in runs],
         "evaluated on": [run.evaluation and _evaluated(run.evaluation) for run in runs],
     }
     keys = dict.fromkeys(
@@ -117,10 +115,6 @@ def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
     )
     rows |= {key: [run.values.get(key) for run in runs] for key in keys}
     return {key: values for key, values in rows.items() if any(value != values[0] for value in values)}
-
-
-def _fingerprint(split: Split) -> str:
-    return hashlib.sha256(json.dumps(sorted(split.items())).encode()).hexdigest()[:12]
 
 
 def _evaluated(evaluation: Mapping[str, Any]) -> str:

@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gazekit.errors import GazekitError
-from gazekit.prepared.splits import PARTS, read_split
+from gazekit.errors import DataError, GazekitError
+from gazekit.prepared.splits import PARTS
 from gazekit.presets.layers import read_tables
 from gazekit.runs import checkpoint
 from gazekit.runs.calibration_file import read_calibration
 from gazekit.runs.directory import EVALUATED, RunDirectory, is_of_other_data
 from gazekit.runs.explain_check.file import read_explain_check
-from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
+from gazekit.runs.files import RunFacts, check_whole_preset, read_evaluation, read_predictions
 
 
 def faults_of(run: RunDirectory) -> list[str]:
@@ -36,12 +36,12 @@ def _faults(run: RunDirectory) -> Iterator[str]:
     checks: list[Callable[[], object]] = [
         run.check_links,
         lambda: facts.append(run.facts()),
-        lambda: preset.update(read_tables(run.preset_path)),
+        lambda: preset.update(_preset(run)),
         run.plugins,
         run.environment,
-        lambda: epochs.extend(run.read_metrics()),
+        lambda: epochs.extend(_epochs(run)),
         lambda: read_calibration(run),
-        lambda: split.update(read_split(run.split_path)),
+        lambda: split.update(run.split()),
     ]
     for check in checks:
         yield from _said(check)
@@ -57,6 +57,25 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         yield from _said(partial(read_explain_check, file))
     yield from _checkpoints(run.checkpoints, needed=True)
     yield from _checkpoints(run.best, needed=_has_selected(preset, epochs))
+
+
+def _preset(run: RunDirectory) -> dict[str, Any]:
+    """Read the tables of the preset. Raises GazekitError: it is no TOML, or cut off."""
+    tables = read_tables(run.preset_path)
+    check_whole_preset(run.preset_path, tables)
+    return tables
+
+
+def _epochs(run: RunDirectory) -> list[dict[str, Any]]:
+    """Read the metrics of every epoch. Raises DataError: some are missing, at the latest those of selected weights."""
+    lines = run.read_metrics()
+    steps = {line["step"] for line in lines}
+    missing = {int(path.name) for path in checkpoint.steps_of(run.best)} - steps
+    if missing or [line["epoch"] for line in lines] != list(range(1, len(lines) + 1)):
+        raise DataError(
+            f"{run.metrics}: lacks epochs that were trained (it has {len(lines)}); get another copy of the run"
+        )
+    return lines
 
 
 def _read_all(table: Path) -> None:

@@ -17,7 +17,15 @@ from gazekit.modelling.build import build_model, build_objective, check_size
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective, balanced_weights
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import Split, indices_of, leak_of, make_split, read_split, write_split
+from gazekit.prepared.splits import (
+    Split,
+    fingerprint_of,
+    indices_of,
+    leak_of,
+    make_split,
+    read_split,
+    write_split,
+)
 from gazekit.presets.layers import component_keys, component_kind
 from gazekit.presets.preset import Preset
 from gazekit.registry.component import OWN
@@ -174,6 +182,7 @@ def start_run(
                 leak="; ".join(filter(None, (str(leak_of(dataset, split) or ""), *initial.leaks))),
                 seen=initial.seen,
                 targets={name: dataset.target_classes[name] for name in preset.targets},
+                split=fingerprint_of(split),
             )
         )
     return run

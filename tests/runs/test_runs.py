@@ -83,6 +83,48 @@ def test_an_intact_run_without_selected_weights_is_whole_where_the_last_ones_cou
     assert "checkpoints: there is no checkpoint" in faults_of(RunDirectory(path))[0]
 
 
+@pytest.mark.parametrize("table", ["attention_map", "loss", "training", "training.optimizer"])
+def test_a_preset_that_is_cut_off_is_refused_and_not_completed_by_defaults(
+    tiny_run: Path, tmp_path: Path, registry: Registry, table: str
+) -> None:
+    run = RunDirectory.open(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    begin, head, _ = run.preset_path.read_text().partition(f"\n[{table}]\n")
+    assert head
+    run.preset_path.write_text(begin)
+    with pytest.raises(
+        DataError, match=r"preset\.toml: has no \[training\.augmentation\], as if its end were cut"
+    ):
+        stored_preset(run, registry)
+    assert ["as if its end were cut off" in said for said in faults_of(run)] == [True]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate", "train", "card"])
+def test_a_split_that_was_changed_is_refused(tiny_run: Path, tmp_path: Path, command: str) -> None:
+    """Exams that a run has learnt from would be measured as those of its test part."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    gazekit("evaluate", run, "--resamples", 100)
+    split = (run / "split.csv").read_text()
+    reordered = split.splitlines(keepends=True)
+    (run / "split.csv").write_text("".join([reordered[0], *reversed(reordered[1:])]))
+    assert not faults_of(RunDirectory(run))
+    (run / "split.csv").write_text(split.replace(",train\n", ",test\n", 1))
+    given = ["--out", run, "--resume", "--epochs", 2] if command == "train" else [run]
+    assert "split.csv: is not the split that the run began with" in gazekit(command, *given, code=3).stderr
+    assert "split.csv: is not the split" in faults_of(RunDirectory(run))[0]
+
+
+def test_lost_metrics_of_epochs_are_a_fault(dataset: PreparedDataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    made = ["--preset", "mammonet_small", "--data", dataset.root, "--out", run, "--epochs", 2]
+    gazekit("train", *made, *TINY)
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    assert len(lines) == 2 and not faults_of(RunDirectory(run))
+    for kept in ([], lines[1:]):
+        (run / "metrics.jsonl").write_text("".join(kept))
+        [said] = faults_of(RunDirectory(run))
+        assert f"metrics.jsonl: lacks epochs that were trained (it has {len(kept)})" in said
+
+
 def test_the_probabilities_of_a_label_are_read_beside_any_further_target(tmp_path: Path) -> None:
     head, row = "exam_id,patient_id,label,p_a,p_b", "e1,q1,a,0.4,0.6"
     table = tmp_path / "predictions.csv"

@@ -175,7 +175,6 @@ def _run(
     from gazekit.distributed.processes import count, rank
     from gazekit.errors import GazekitError, Preempted
     from gazekit.prepared.dataset import PreparedDataset
-    from gazekit.prepared.splits import read_split
     from gazekit.records.labels import describe
     from gazekit.runs.selection import why_selected
     from gazekit.runs.stored import data_folder, stored_preset
@@ -187,7 +186,7 @@ def _run(
         facts, preset = run.facts(), stored_preset(run, registry)
     dataset = PreparedDataset.open(data_folder(run, facts, data))
     chosen = choose_device(facts.device if device == "auto" else device)
-    parts = Counter(read_split(run.split_path).values())
+    parts = Counter(run.split().values())
     console.note(
         f"{facts.preset}: {parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test; "
         f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {chosen.type}"

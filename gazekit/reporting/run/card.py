@@ -18,7 +18,6 @@ from gazekit.measures.numbers import measured
 from gazekit.measures.offered import offered_metrics
 from gazekit.modelling.model import gaze_use
 from gazekit.prepared.settings import completed
-from gazekit.prepared.splits import read_split
 from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
@@ -206,7 +205,7 @@ def _use(facts: RunFacts) -> Iterator[str]:
 
 
 def _data(run: RunDirectory, facts: RunFacts) -> Iterator[str]:
-    parts = Counter(read_split(run.split_path).values())
+    parts = Counter(run.split().values())
     preparation = completed(facts.preparation)
     yield "## Data"
     yield _list(

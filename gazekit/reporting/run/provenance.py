@@ -12,7 +12,7 @@ from gazekit.disk.home_folder import without_folders
 from gazekit.disk.own_files import read_bytes, read_text
 from gazekit.prediction.calibration import UNCALIBRATED
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import KIND, read_split
+from gazekit.prepared.splits import KIND
 from gazekit.presets.layers import PRESET
 from gazekit.runs.selection import stopped_early
 from gazekit.runs.trained import Trained
@@ -23,7 +23,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
     facts, preset = trained.facts, trained.preset
     environment = trained.run.environment()
     plugins = trained.run.plugins()
-    parts = Counter(read_split(trained.run.split_path).values())
+    parts = Counter(trained.run.split().values())
     height, width = dataset.size
     return {
         "Run": {
