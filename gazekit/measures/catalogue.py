@@ -75,6 +75,30 @@ MEASURES = {
         "Calibration error",
         "distance of stated probabilities from observed frequencies; lower is better",
     ),
+    "sensitivity": Measure(
+        "classification",
+        "Sensitivity",
+        "share of positive exams that are called positive, at the threshold",
+        in_studies=False,
+    ),
+    "specificity": Measure(
+        "classification",
+        "Specificity",
+        "share of negative exams that are called negative, at the threshold",
+        in_studies=False,
+    ),
+    "positive_predictive_value": Measure(
+        "classification",
+        "Positive predictive value",
+        "share of the exams called positive that are; it depends on the share of positive exams",
+        in_studies=False,
+    ),
+    "negative_predictive_value": Measure(
+        "classification",
+        "Negative predictive value",
+        "share of the exams called negative that are; it depends on the share of positive exams",
+        in_studies=False,
+    ),
     "nss": Measure(
         "gaze_agreement",
         "NSS",

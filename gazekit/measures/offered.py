@@ -175,13 +175,28 @@ def measure_offered(
 
 
 def differences(
-    metrics: OfferedMetrics, system: Pooled, reference: Pooled, *, resamples: int = 2000
+    metrics: OfferedMetrics,
+    system: Pooled,
+    reference: Pooled,
+    *,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+    resamples: int = 2000,
 ) -> dict[str, Difference]:
-    """Compare two systems by every metric, on the exams that both predicted; the likeliest class is called."""
+    """Compare two systems by every metric, on the exams that both predicted.
+
+    Args:
+        metrics: those that plugins offer.
+        system, reference: predictions.
+        thresholds: of both; the second of two classes is called above it.
+        resamples: of the bootstrap.
+    """
     ours, theirs = system.common(reference)
     if len(set(ours.patient_ids)) < 2:
         return {}
-    called = (called_class(ours.probabilities), called_class(theirs.probabilities))
+    called = (
+        called_class(ours.probabilities, thresholds[0]),
+        called_class(theirs.probabilities, thresholds[1]),
+    )
     found = {
         name: metric.difference(ours, theirs, called, resamples=resamples) for name, metric in metrics.items()
     }

@@ -41,7 +41,15 @@ def test_binary_metrics_are_torchmetrics(seed, exams, digits):
         "average_precision": theirs.binary_average_precision(score, truth),
         "brier": ((score - truth) ** 2).mean(),
         "calibration_error": theirs.binary_calibration_error(score, truth, n_bins=CALIBRATION_BINS),
+        "sensitivity": theirs.binary_recall(called, truth),
+        "specificity": theirs.binary_specificity(called, truth),
+        "positive_predictive_value": theirs.binary_precision(called, truth),
+        "negative_predictive_value": theirs.binary_precision(1 - called, 1 - truth),
     }
+    for name, nobody in (("positive", called.sum() == 0), ("negative", called.all())):
+        if nobody:  # which torchmetrics holds to be 0
+            assert np.isnan(ours.pop(f"{name}_predictive_value").value)
+            assert expected.pop(f"{name}_predictive_value") == 0
     if digits == 1:  # torchmetrics holds its bin edges in float32: scores on an edge fall to either side
         del expected["calibration_error"]
         ours.pop("calibration_error")
@@ -140,6 +148,18 @@ def test_intervals_hold_the_value_and_count_resamples_of_one_class():
     few = classification_metrics(chances[:5], np.array([0, 1, 0, 0, 0]), patients[:5], resamples=400)
     assert few["auc"].undefined / 400 == pytest.approx(0.8**5 + 0.2**5, abs=0.08)
     assert few["accuracy"].undefined == 0
+
+
+def test_rates_are_those_at_the_threshold_and_say_where_no_exam_is_called():
+    chances = np.array([0.1, 0.3, 0.4, 0.8])
+    given_chances = np.stack([1 - chances, chances], axis=1)
+    found = classification_metrics(given_chances, np.array([0, 0, 1, 1]), list("abcd"), threshold=0.3)
+    names = ("sensitivity", "specificity", "positive_predictive_value", "negative_predictive_value")
+    assert [found[name].value for name in names] == [1, 1, 1, 1]  # 0.3 itself is not called
+    found = classification_metrics(given_chances, np.array([0, 0, 1, 1]), list("abcd"), threshold=0.9)
+    values = [found[name].value for name in names]
+    assert values == pytest.approx([0, 1, np.nan, 0.5], nan_ok=True)
+    assert np.isnan(found["positive_predictive_value"].low)
 
 
 def test_a_class_without_exams_is_left_out_of_the_macro_mean():

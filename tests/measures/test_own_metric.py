@@ -38,10 +38,10 @@ class LogLoss:
         return float(-np.log2(probabilities[np.arange(len(truth)), truth] + 1e-9).mean())
 
 
-class Specificity:
+class Spared:
     """Share of negative exams that are called negative."""
 
-    title = "Specificity"
+    title = "Spared"
     higher_is_better = True
     scale = (0.0, 1.0)
     reads = "calls"
@@ -50,7 +50,7 @@ class Specificity:
         return probabilities[truth == 0, 0].mean() if (truth == 0).any() else math.nan
 
 
-class WronglyDirected(Specificity):
+class WronglyDirected(Spared):
     higher_is_better = False
 
 
@@ -99,12 +99,12 @@ def offered(**metrics):
 
 @pytest.fixture(scope="module")
 def mine():
-    return offered(log_loss=LogLoss, specificity=Specificity)
+    return offered(log_loss=LogLoss, spared=Spared)
 
 
 def test_it_keeps_the_contract():
     check_component("metric", LogLoss)
-    check_component("metric", Specificity)
+    check_component("metric", Spared)
 
 
 @pytest.mark.parametrize(
@@ -132,35 +132,41 @@ def test_a_metric_that_changes_its_arrays_changes_no_other():
     assert beside["later"] == alone["later"]
 
 
+def test_a_difference_of_calls_is_that_at_the_threshold_of_each_system(mine):
+    ours, theirs = made_pooled(0), made_pooled(1)
+    found = differences(offered_metrics(mine), ours, theirs, thresholds=(0.3, 0.6), resamples=50)["spared"]
+    negative = ours.labels == 0
+    shares = [np.mean(each.probabilities[negative, 1] <= cut) for each, cut in ((ours, 0.3), (theirs, 0.6))]
+    assert found.value.value == pytest.approx(shares[0] - shares[1])
+
+
 def test_evaluation_has_it_with_an_interval(mine, tiny_run, dataset, tmp_path):
     import shutil
 
     run = shutil.copytree(tiny_run, tmp_path / "run")
     trained = open_trained(run, mine, torch.device("cpu"))
     found = evaluate_run(trained, dataset, "all", resamples=100)["metrics"]["classification"]
-    assert {"auc", "f1", "log_loss", "specificity"} <= set(found) and "quadratic_kappa" not in found
+    assert {"auc", "f1", "log_loss", "spared"} <= set(found) and "quadratic_kappa" not in found
     predictions = trained.predict(dataset, "all")
     chances = np.asarray(predictions.probabilities, dtype=np.float64)
     truth = dataset.labels[predictions.indices]
     assert found["log_loss"]["value"] == pytest.approx(LogLoss()(truth, chances))
     called = chances[:, 1] > 0.5
-    assert found["specificity"]["value"] == pytest.approx(np.mean(~called[truth == 0]))
+    assert found["spared"]["value"] == pytest.approx(np.mean(~called[truth == 0]))
     assert found["log_loss"]["low"] < found["log_loss"]["value"] < found["log_loss"]["high"]
 
 
 def test_a_report_has_a_row_and_a_study_a_column(mine):
-    metrics = {
-        name: each for name, each in offered_metrics(mine).items() if name in ("log_loss", "specificity")
-    }
+    metrics = {name: each for name, each in offered_metrics(mine).items() if name in ("log_loss", "spared")}
     ours, theirs = made_pooled(0), made_pooled(1)
     intervals = measure_offered(metrics, ours, called_class(ours.probabilities), resamples=100)
     entries = {name: metric.measure for name, metric in metrics.items()}
     [group] = measure_groups({"mine": {"classification": intervals}}, MEASURES | entries)
     assert [(row["title"], row["meaning"]) for row in group["rows"]] == [
         ("Log loss", "Mean surprise of the truth, in bits; lower is better"),
-        ("Specificity", "Share of negative exams that are called negative."),
+        ("Spared", "Share of negative exams that are called negative."),
     ]
-    record = RunRecord("fold-1", {"log_loss": 0.5, "specificity": 0.7}, {})
+    record = RunRecord("fold-1", {"log_loss": 0.5, "spared": 0.7}, {})
     found = estimates([record], ours, metrics=metrics, resamples=100)
     assert found["log_loss"].mean == 0.5 and found["log_loss"].pooled == intervals["log_loss"]
     reference, better, *_ = made_rows()
@@ -169,7 +175,7 @@ def test_a_report_has_a_row_and_a_study_a_column(mine):
     result = made_result(rows=rows, measures=entries)
     blocks = {block.title: block for block in study_table(result).blocks}
     further = blocks["Further measures of the classification"]
-    assert further.columns == ("Brier score", "Log loss", "Specificity")
+    assert further.columns == ("Brier score", "Log loss", "Spared")
     assert further.lines[1].cells[1:] == ("0.500", "0.700")
     difference = blocks["Against mammonet, Log loss"]
     assert difference.lines[0].cells[0] == "reference" and difference.lines[1].cells[0].startswith(("+", "−"))

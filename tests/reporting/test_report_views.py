@@ -1,6 +1,7 @@
 """Reports show every breast as the viewer of the original would, from the original where it is at hand."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import torch
 from command_line import gazekit, one_exam
 from made_data import make_folder
 from made_mammography import view_sequence, write_mammogram
@@ -22,6 +24,7 @@ from gazekit.reporting.drawing.attention import attention_panels
 from gazekit.reporting.drawing.originals import find_originals
 from gazekit.reporting.drawing.views import ShownViews
 from gazekit.reporting.run.cases import make_cases
+from gazekit.runs.trained import open_trained
 
 SPACING = 0.3
 
@@ -162,6 +165,25 @@ def test_the_report_draws_the_originals_on_request(tiny_run, raw_folder, tmp_pat
     assert "Shown are the prepared images (16 × 16 px), turned back" in prepared
     gazekit("report", run, "--originals", raw_folder, "--dataset", "folder", *one_exam(run))
     assert "Shown are the originals, as they lie in their files." in (run / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_every_number_of_a_report_is_at_its_threshold(tiny_run, registry, dataset, tmp_path):
+    trained = open_trained(tiny_run, registry, torch.device("cpu"))
+    predictions = trained.predict(dataset, "all", explain=False)
+    chances, positive = predictions.probabilities[:, 1], dataset.labels[predictions.indices] == 1
+    cut = float(np.sort(chances)[5:7].mean())
+    page = tmp_path / "page.html"
+    gazekit("report", tiny_run, "--part", "all", "--out", page, "--cases", 0, "--threshold", cut)
+    accuracy = np.mean((chances > cut) == positive)
+    assert accuracy != np.mean((chances > 0.5) == positive)
+    shown = dict(re.findall(r'<span class="name">(\w+)</span><span class="big">([\d.]+)', page.read_text()))
+    assert float(shown["Accuracy"]) == pytest.approx(accuracy, abs=5e-4)
+    for name, called in (("sensitivity", chances > cut), ("specificity", chances <= cut)):
+        value = np.mean(called[positive if name == "sensitivity" else ~positive])
+        for before in (f'data-rate="{name}">', f"{name.capitalize()}<small>"):
+            after = page.read_text().split(before)[1]
+            assert float(re.search(r'class="value">([\d.]+)', after)[1]) == pytest.approx(value, abs=5e-4)
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -16,6 +16,7 @@ from gazekit.measures.statistics.leaving_out import (
     calibration_error_without,
     mean_without,
     ratio,
+    share_without,
 )
 from gazekit.records.arrays import Booleans, Floats, Integers
 
@@ -75,11 +76,11 @@ def classification_metrics(
 ) -> dict[str, Interval]:
     """Compute every classification metric with its 95 % interval over patients.
 
-    Two classes: column 1 is the positive class; ``accuracy`` calls positive above the threshold; ``brier`` is the mean
-    of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
-    one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over
-    classes; ``calibration_error`` bins the probability of the called class. A resample without one of the
-    classes present has no AUC: it is skipped and counted in ``Interval.undefined``.
+    Two classes: column 1 is the positive class; ``accuracy`` and `rates` call it above the threshold; ``brier`` is
+    the mean of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
+    one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over classes;
+    ``calibration_error`` bins the probability of the called class. A resample without one of the classes present has
+    no AUC: it is skipped and counted in ``Interval.undefined``.
 
     Args:
         probabilities: ``[N, C]``, C ≥ 2, rows sum to 1; never logits.
@@ -90,7 +91,8 @@ def classification_metrics(
         resamples: of the bootstrap.
 
     Returns:
-        ``auc``, ``accuracy``, ``balanced_accuracy``, ``average_precision``, ``brier``, ``calibration_error``.
+        ``auc``, ``accuracy``, ``balanced_accuracy``, ``average_precision``, ``brier``, ``calibration_error``; of two
+        classes `rates`, too.
 
     Raises:
         DataError: one class only, fewer than two patients, or arrays of different lengths.
@@ -118,7 +120,8 @@ def _statistics(
 def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Statistic]:
     score, positive = chances[:, 1], truth == 1
     ranked = _Ranked.of(positive, score)
-    correct = (score > threshold) == positive
+    called = score > threshold
+    correct = called == positive
     return {
         "auc": Statistic(ranked.auc, partial(auc_without, positive, score)),
         "accuracy": _mean_of(correct),
@@ -130,6 +133,29 @@ def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Sta
         ),
         "brier": _mean_of((score - positive) ** 2),
         "calibration_error": _calibration_of(score, positive),
+        **rates(positive, called),
+    }
+
+
+def rates(positive: Booleans, called: Booleans) -> dict[str, Statistic]:
+    """Return sensitivity, specificity and both predictive values of calls, NaN where nothing is of that kind.
+
+    Args:
+        positive: ``[N]``.
+        called: whether an exam is called positive, ``[N]``.
+    """
+    correct = called == positive
+    wholes = {
+        "sensitivity": positive,
+        "specificity": ~positive,
+        "positive_predictive_value": called,
+        "negative_predictive_value": ~called,
+    }
+    return {
+        name: Statistic(
+            partial(_share, correct & whole, whole), partial(share_without, correct & whole, whole)
+        )
+        for name, whole in wholes.items()
     }
 
 
@@ -220,6 +246,10 @@ class _Ranked:
 
 def _mean(values: NDArray[np.generic], weights: Floats) -> Floats:
     return ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
+
+
+def _share(part: Booleans, whole: Booleans, weights: Floats) -> Floats:
+    return ratio(weights @ part.astype(np.float64), weights @ whole.astype(np.float64))
 
 
 def _check(chances: Floats, truth: Integers) -> None:

@@ -1,17 +1,14 @@
 """Count calls at a threshold by class, and the rates of two classes with intervals."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.measures.classification.metrics import rates
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.classification.threshold import called_class, share_above
-from gazekit.measures.statistics.intervals import Interval, Statistic, patient_bootstraps
-from gazekit.measures.statistics.leaving_out import share_without
-from gazekit.records.arrays import Floats
+from gazekit.measures.statistics.intervals import Interval, patient_bootstraps
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))
 """(maximum number of exams, step between thresholds in hundredths)."""
@@ -69,7 +66,10 @@ def confusion(pooled: Pooled, threshold: float, origin: str = "") -> Confusion:
     counts = _counts(pooled.labels, called, classes)
     if classes != 2:
         return Confusion(None, counts, {})
-    return Confusion(threshold, counts, _rates(pooled.labels, called, pooled.patient_ids), origin)
+    found = {}
+    if len(set(pooled.patient_ids)) > 1:
+        found = patient_bootstraps(rates(pooled.labels == 1, called == 1), pooled.patient_ids)
+    return Confusion(threshold, counts, found, origin)
 
 
 def youden_threshold(pooled: Pooled) -> float:
@@ -93,30 +93,3 @@ def _counts(
     table = np.zeros((classes, classes), dtype=int)
     np.add.at(table, (labels, called), 1)
     return tuple(tuple(map(int, row)) for row in table)
-
-
-def _rates(
-    labels: NDArray[np.int64], called: NDArray[np.int64], patients: Sequence[str]
-) -> dict[str, Interval]:
-    truth, call = labels == 1, called == 1
-    shares = {
-        "sensitivity": (truth & call, truth),
-        "specificity": (~truth & ~call, ~truth),
-        "positive_predictive_value": (truth & call, call),
-        "negative_predictive_value": (~truth & ~call, ~call),
-    }
-    if len(set(patients)) < 2:
-        return {}
-    rates = {
-        name: Statistic(_share(*parts), partial(share_without, *parts)) for name, parts in shares.items()
-    }
-    return patient_bootstraps(rates, patients)
-
-
-def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-    def statistic(weights: Floats) -> Floats:
-        total = weights @ whole.astype(float)
-        found = weights @ part.astype(float)
-        return np.asarray(np.divide(found, total, out=np.full_like(found, np.nan), where=total > 0))
-
-    return statistic

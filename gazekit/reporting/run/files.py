@@ -1,5 +1,6 @@
 """Write the report of a run into its directory: report.html, and the figure as files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from gazekit.disk.atomic import check_place, write_atomically
@@ -56,6 +57,8 @@ def write_report(
         title = f"of {without.run.path.name}" if without.preset.supervised else WITHOUT
         systems[title] = theirs
     value, origin = _threshold(settings.threshold, trained, dataset)
+    if settings.threshold is not None:
+        systems = {title: replace(each, threshold=value) for title, each in systems.items()}
     page = run_page(
         trained,
         dataset,

@@ -124,7 +124,7 @@ def run_page(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
         summary=_summary(dataset, found, next(iter(metrics.values())), where),
         warnings=flattery(trained, dataset, settings.part),
-        difference=_difference(pooled, offered),
+        difference=_difference(pooled, [each.threshold for each in systems.values()], offered),
         catalogue=MEASURES | {name: metric.measure for name, metric in offered.items()},
         metrics=metrics,
         training=_training(trained),
@@ -201,7 +201,7 @@ def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: s
     )
 
 
-def _difference(pooled: Mapping[str, Pooled], offered: OfferedMetrics) -> str:
+def _difference(pooled: Mapping[str, Pooled], thresholds: Sequence[float], offered: OfferedMetrics) -> str:
     if len(pooled) < 2:
         return ""
     (title, own), (other_title, other) = list(pooled.items())[:2]
@@ -210,7 +210,7 @@ def _difference(pooled: Mapping[str, Pooled], offered: OfferedMetrics) -> str:
         return ""
     further = "; ".join(
         f"{offered[name].measure.title} {interval(each.value, signed=True)}, p {_equals(each.p)}"
-        for name, each in differences(offered, own, other).items()
+        for name, each in differences(offered, own, other, thresholds=(thresholds[0], thresholds[1])).items()
     )
     return (
         f"AUC {title} minus {other_title}, on the same exams: {interval(found.auc_difference, signed=True)} "
