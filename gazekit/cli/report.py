@@ -82,9 +82,9 @@ def report(
     """Write report.html into the directory of a run or a study: one self-contained page that needs no network.
 
     For a run: measures with intervals, every exam with image, gaze, fixations, attention and lesion, ROC, precision and
-    recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. Of more than 200
-    cases the others are on pages in report_cases/. For a study: tables and figures, and a panel per system; it takes
-    --out alone.
+    recall, calibration, decision curve, confusion, training curves, provenance, limits; also attention.png and .svg. Of
+    more than 200 cases the others are on pages in report_cases/. For a study: tables and figures, and a panel per
+    system; it takes --out alone.
     """
     if (run / "study.json").is_file():
         from gazekit.disk.atomic import check_place

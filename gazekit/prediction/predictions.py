@@ -28,6 +28,7 @@ class Predictions:
         attention: view → ``[N, h, w]`` for the explained class; empty unless requested, or if the branches see
             no single view (an image fusion has combined them).
         threshold: the second of two classes is called above it.
+        calibrated: whether the probabilities are (``gazekit calibrate``), rather than those of the network.
         further: further target → probabilities ``[N, its classes]``.
         scanpaths: view → ``[N, F, 2]``, x and y as shares of width and height; empty unless a term predicts them.
     """
@@ -39,6 +40,7 @@ class Predictions:
     scanpaths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     further: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     threshold: float = 0.5
+    calibrated: bool = False
 
 
 Logits = tuple[Tensor, dict[str, Tensor]]
@@ -114,6 +116,7 @@ def predict(
         logits=joined.numpy(),
         probabilities=calibration.probabilities(joined).numpy(),
         threshold=calibration.threshold,
+        calibrated=calibration.method != "none",
         attention=_joined(attention),
         scanpaths=_joined(scanpaths),
         further={

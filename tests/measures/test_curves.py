@@ -4,10 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_study import made_pooled
 from scipy import stats
 
-from gazekit.measures.classification.curves import GRID, band, calibration, is_binary, precision_recall, roc
+from gazekit.measures.classification.curves import (
+    GRID,
+    THRESHOLDS,
+    band,
+    calibration,
+    is_binary,
+    net_benefit,
+    precision_recall,
+    roc,
+    treat_all,
+)
 from gazekit.measures.classification.metrics import calibration_bins, calibration_error
 from gazekit.measures.classification.pooled import Pooled
 
@@ -52,6 +64,84 @@ def test_the_band_of_precision_holds_the_curve_and_grows_with_fewer_patients():
     assert ((low <= curve + 1e-9) & (curve <= high + 1e-9)).all()
     few_low, few_high = band(precision_recall, made_pooled(0, exams=30))
     assert (few_high - few_low).mean() > 1.5 * (high - low).mean()
+
+
+def slow_net_benefit(pooled, threshold, weights):
+    """One exam after another, in units of the benefit of a treated positive exam."""
+    benefit = total = 0.0
+    for chances, label, weight in zip(pooled.probabilities, pooled.labels, weights, strict=True):
+        total += weight
+        if chances[1] > threshold:
+            benefit += weight if label == 1 else -weight * threshold / (1 - threshold)
+    return benefit / total
+
+
+@pytest.mark.parametrize("digits", [0, 1, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_net_benefit_is_the_mean_over_the_exams(seed, digits):
+    pooled = made_pooled(seed, exams=30, digits=digits)
+    for weights in (np.ones(30), np.random.default_rng(seed).integers(0, 3, 30).astype(float)):
+        expected = [slow_net_benefit(pooled, k / 100, weights) for k in range(1, 100)]
+        assert net_benefit(pooled, weights) == pytest.approx(expected)
+
+
+def test_an_exam_at_the_threshold_is_not_treated_as_it_is_not_called():
+    pooled = pooled_of([0.3, 0.31], [1, 1])
+    assert net_benefit(pooled)[[28, 29, 30]].tolist() == [1, 0.5, 0]
+
+
+def pooled_of(chances, labels):
+    names = [str(k) for k in range(len(labels))]
+    return Pooled(
+        names, names, np.array(labels), np.stack([1 - np.array(chances), np.array(chances)], axis=1)
+    )
+
+
+between = st.integers(0, 99).map(lambda k: (k + 0.5) / 100)
+"""Probabilities at no threshold."""
+predicted = st.lists(st.tuples(between, st.integers(0, 1)), min_size=2, max_size=12).filter(
+    lambda pairs: len({label for _, label in pairs}) == 2
+)
+
+
+@given(predicted)
+def test_no_curve_beats_a_perfect_one_and_to_treat_all_or_none_is_a_model_that_says_so(pairs):
+    chances, labels = zip(*pairs, strict=True)
+    share = np.mean(labels)
+    assert (net_benefit(pooled_of(chances, labels)) <= share + 1e-12).all()
+    assert net_benefit(pooled_of(labels, labels)) == pytest.approx(share)
+    assert net_benefit(pooled_of(np.ones(len(labels)), labels)) == pytest.approx(
+        treat_all(pooled_of(chances, labels))
+    )
+    assert (net_benefit(pooled_of(np.zeros(len(labels)), labels)) == 0).all()
+
+
+@given(predicted, st.randoms(use_true_random=False))
+def test_net_benefit_knows_neither_order_nor_number_of_exams(pairs, random):
+    expected = net_benefit(pooled_of(*zip(*pairs, strict=True)))
+    often = [pair for pair in pairs for _ in range(3)]
+    random.shuffle(often)
+    assert net_benefit(pooled_of(*zip(*often, strict=True))) == pytest.approx(expected)
+
+
+@given(predicted)
+def test_what_a_model_adds_to_treating_all_is_the_net_benefit_of_sparing_negative_exams(pairs):
+    """The classes change places: those below p are spared, and a spared positive exam costs (1 - p) / p."""
+    chances, labels = map(np.array, zip(*pairs, strict=True))
+    pooled, spared = pooled_of(chances, labels), net_benefit(pooled_of(1 - chances, 1 - labels))[::-1]
+    added = net_benefit(pooled) - treat_all(pooled)
+    assert added == pytest.approx(spared * THRESHOLDS / (1 - THRESHOLDS))
+
+
+def test_the_band_of_net_benefit_resamples_patients():
+    """Twice as many exams of the same patients say nothing more; twice as many patients do."""
+    once = made_pooled(0, exams=120, lift=2)
+    twice = once.at([*range(120), *range(120)])
+    low, high = band(net_benefit, once)
+    assert np.allclose(band(net_benefit, twice), (low, high))
+    assert ((low <= net_benefit(once)) & (net_benefit(once) <= high)).mean() > 0.95
+    low_of_more, high_of_more = band(net_benefit, made_pooled(0, exams=480, lift=2))
+    assert (high - low)[:30].mean() > 1.5 * (high_of_more - low_of_more)[:30].mean()
 
 
 def test_bins_hold_every_exam_and_their_gaps_are_the_calibration_error():

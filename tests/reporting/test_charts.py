@@ -5,11 +5,16 @@ import pytest
 from made_study import made_pooled
 
 from gazekit.errors import DataError
-from gazekit.measures.classification.curves import band, precision_recall, roc
+from gazekit.measures.classification.curves import THRESHOLDS, band, net_benefit, precision_recall, roc
 from gazekit.measures.classification.metrics import auc, average_precision
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.statistics.intervals import Interval
-from gazekit.reporting.drawing.charts import calibration_figure, precision_recall_figure, roc_figure
+from gazekit.reporting.drawing.charts import (
+    calibration_figure,
+    decision_figure,
+    precision_recall_figure,
+    roc_figure,
+)
 from gazekit.reporting.drawing.training import training_figure
 from gazekit.reporting.run.curve_sections import curve_sections
 
@@ -93,13 +98,58 @@ def test_calibration_of_three_classes_is_that_of_the_class_called():
     chances, labels = rng.dirichlet(np.ones(3), size=90), rng.integers(0, 3, 90)
     names = [str(k) for k in range(90)]
     pooled = Pooled(names, names, labels, chances)
-    [section] = curve_sections({"one": pooled}, {"one": {"classification": {}}}, "90 exams")
+    [section] = curve_sections({"one": pooled}, {"one": {"classification": {}}}, {"one": False}, "90 exams")
     points = lines(section.figure.axes[0])["one"]
     stated = chances.max(axis=1)
     inside = (stated >= 0.5) & (stated < 0.6)
     right = [label == np.argmax(row) for row, label in zip(chances[inside], labels[inside], strict=True)]
     place = np.flatnonzero(np.isclose(points.get_xdata(), stated[inside].mean()))
     assert points.get_ydata()[place] == pytest.approx(np.mean(right))
+
+
+def test_a_decision_curve_is_drawn_over_treating_all_and_none():
+    systems = {"with": made_pooled(0), "without": made_pooled(1)}
+    figure = decision_figure(systems)
+    found = lines(figure.axes[0])
+    assert list(found) == ["with", "without", "treat all", "treat none"]
+    for title, pooled in systems.items():
+        assert found[title].get_xdata() == pytest.approx(THRESHOLDS)
+        assert found[title].get_ydata() == pytest.approx(net_benefit(pooled))
+    share = (systems["with"].labels == 1).mean()
+    at = THRESHOLDS.tolist().index(0.2)
+    assert found["treat all"].get_ydata()[at] == pytest.approx(share - (1 - share) / 4)
+    assert set(found["treat none"].get_ydata()) == {0}
+    for filled, pooled in zip(figure.axes[0].collections, systems.values(), strict=True):
+        low, high = band(net_benefit, pooled)
+        vertices = filled.get_paths()[0].vertices
+        assert (vertices[:, 1].min(), vertices[:, 1].max()) == pytest.approx((low.min(), high.max()))
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.004, 1.0])
+def test_a_model_that_treats_all_or_none_has_a_decision_curve_in_sight(chance):
+    pooled = replace(made_pooled(0), probabilities=np.tile([1 - chance, chance], (60, 1)))
+    low, high = decision_figure({"one": pooled}).axes[0].get_ylim()
+    assert low < 0 < (pooled.labels == 1).mean() < high
+
+
+def test_beside_a_decision_curve_stand_prevalence_and_calibration():
+    pooled = made_pooled(0)
+    share, mean = (pooled.labels == 1).mean(), pooled.probabilities[:, 1].mean()
+    measured = {"classification": {"auc": INTERVAL, "average_precision": INTERVAL}}
+
+    def text(**calibrated):
+        systems = list(calibrated)
+        of_systems = dict.fromkeys(systems, pooled), dict.fromkeys(systems, measured)
+        [section] = [
+            each for each in curve_sections(*of_systems, calibrated, "x") if each.title == "Decision curve"
+        ]
+        return section.text
+
+    assert f"the share of positive exams is {share:.3f}, as here" in text(one=False)
+    assert f"probabilities: not calibrated (gazekit calibrate), {mean:.3f} on average." in text(one=False)
+    assert f"probabilities: calibrated, {mean:.3f} on average." in text(one=True)
+    both = text(ours=True, theirs=False)
+    assert f"ours calibrated, {mean:.3f} on average; theirs not calibrated (gazekit calibrate), " in both
 
 
 def epoch(number, val_auc, **terms):

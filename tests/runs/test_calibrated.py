@@ -74,6 +74,19 @@ def test_evaluation_says_so_and_keeps_the_order_of_the_exams(calibrated, tiny_ru
     assert measures[1]["accuracy"]["value"] == pytest.approx(accuracy)
 
 
+def test_the_decision_curve_of_a_report_says_whether_probabilities_are_calibrated(
+    calibrated, tiny_run, tmp_path
+):
+    only_a_threshold = shutil.copytree(tiny_run, tmp_path / "threshold")
+    gazekit("calibrate", only_a_threshold, "--method", "none", "--at-specificity", 0.6)
+    for run, said in (
+        (calibrated, "calibrated, 0."),
+        (only_a_threshold, "not calibrated (gazekit calibrate)"),
+    ):
+        gazekit("report", run, "--part", "all", "--cases", 0, "--out", tmp_path / "page.html")
+        assert f"It trusts the probabilities: {said}" in (tmp_path / "page.html").read_text()
+
+
 def test_an_exported_model_has_calibrated_probabilities(calibrated, registry, monkeypatch):
     ours = open_trained(calibrated, registry, CPU)
     made = DeployedModel(ours.model, ours.attention_map, ours.preset, (16, 16), ours.calibration).eval()

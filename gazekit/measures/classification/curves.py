@@ -1,4 +1,4 @@
-"""ROC, precision-recall and calibration curves of a binary classification, with bands over patients."""
+"""ROC, precision-recall, calibration and decision curves of a binary classification, with bands over patients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from gazekit.records.arrays import Floats
 
 GRID: Floats = np.linspace(0, 1, 101)
 """Common grid: false positive rates of a ROC curve, recalls of a precision-recall curve."""
+THRESHOLDS: Floats = np.arange(1, 100) / 100  # not linspace, whose 0.06 is above 0.06
+"""Threshold probabilities of a decision curve."""
 _AHEAD = 1e-7
 """Distance beyond a rate of the grid where a curve is read, so that it has the highest of the values at the rate."""
 _RESAMPLES = 400
@@ -48,6 +50,30 @@ def precision_recall(pooled: Pooled, weights: Floats | None = None) -> Floats:
     first = int(np.argmax(hits + alarms > 0))
     at = np.maximum(reached, first)
     return np.asarray(hits[at] / (hits + alarms)[at])
+
+
+def net_benefit(pooled: Pooled, weights: Floats | None = None) -> Floats:
+    """Return the net benefit of treating the exams above each of ``THRESHOLDS``.
+
+    With the share TP of all exams that are positive and above the threshold p, and FP that are negative and above it::
+
+        NB(p) = TP - FP · p / (1 - p)
+
+    Who treats above p holds the harm of treating a negative exam to be p / (1 - p) of the benefit of treating a
+    positive one. To treat nobody has a net benefit of 0; see `treat_all`. Args as in `roc`.
+
+    Source: Vickers & Elkin 2006, doi:10.1177/0272989X06295361.
+    """
+    hits, alarms = (np.concatenate(([0.0], counts)) for counts in _counts(pooled, weights))
+    scores = np.unique(pooled.probabilities[:, 1])
+    above = len(scores) - np.searchsorted(scores, THRESHOLDS, side="right")
+    return np.asarray((hits[above] - alarms[above] * _odds()) / (hits[-1] + alarms[-1]))
+
+
+def treat_all(pooled: Pooled) -> Floats:
+    """Return the net benefit of treating every exam, at ``THRESHOLDS``; it is 0 where p is the share of positives."""
+    share = float((pooled.labels == 1).mean())
+    return np.asarray(share - (1 - share) * _odds())
 
 
 def band(curve: Callable[[Pooled, Floats | None], Floats], pooled: Pooled) -> tuple[Floats, Floats]:
@@ -91,6 +117,10 @@ def calibration(probabilities: Floats, positive: NDArray[np.bool_]) -> list[Bin]
         stated = float(probabilities[inside].mean())
         found.append(Bin(count, stated, hits / count, float(wilson.low), float(wilson.high)))
     return found
+
+
+def _odds() -> Floats:
+    return THRESHOLDS / (1 - THRESHOLDS)
 
 
 def _counts(pooled: Pooled, weights: Floats | None) -> tuple[Floats, Floats]:

@@ -5,12 +5,12 @@ from matplotlib.axes import Axes
 from gazekit.reporting.drawing.colours import INK, MUTED
 
 
-def key(axes: Axes) -> None:
-    """Draw the legend above the axes, in one row, where it covers no line."""
+def key(axes: Axes, *, columns: int = 5) -> None:
+    """Draw the legend above the axes, where it covers no line."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
-        ncols=5,
+        ncols=columns,
         frameon=False,
         fontsize=9,
         labelcolor=INK,

@@ -1,4 +1,4 @@
-"""Draw charts of a classification: ROC and precision-recall curves with bands, calibration."""
+"""Draw charts of a classification: ROC, precision-recall and decision curves with bands, calibration."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +8,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.classification.curves import GRID, band, calibration, is_binary, precision_recall, roc
+from gazekit.measures.classification.curves import (
+    GRID,
+    THRESHOLDS,
+    band,
+    calibration,
+    is_binary,
+    net_benefit,
+    precision_recall,
+    roc,
+    treat_all,
+)
 from gazekit.measures.classification.metrics import CALIBRATION_BINS
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.numbers import interval as interval_words
@@ -125,6 +135,32 @@ def calibration_figure(systems: Mapping[str, tuple[Floats, NDArray[np.bool_]]], 
         key(axes)
     for each in (axes, counts):
         finish(each)
+    return figure
+
+
+def decision_figure(systems: Mapping[str, Pooled]) -> Figure:
+    """Draw decision curves with pointwise 95 % bands over patients, beside treating every exam and treating none.
+
+    Args:
+        systems: title → predictions of two classes on the same exams, the first drawn on top.
+    """
+    figure = Figure(figsize=(4.6, 4.9), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    first = next(iter(systems.values()))
+    highest = float((first.labels == 1).mean())
+    for i, (title, pooled) in enumerate(systems.items()):
+        colour, layer = SERIES[i % len(SERIES)], 2 + len(systems) - i
+        low, high = band(net_benefit, pooled)
+        highest = max(highest, float(high.max()))
+        axes.fill_between(THRESHOLDS, low, high, color=colour, alpha=0.13, linewidth=0)
+        axes.plot(THRESHOLDS, net_benefit(pooled), color=colour, linewidth=2.2, zorder=layer, label=title)
+    axes.plot(THRESHOLDS, treat_all(first), "--", color=MUTED, linewidth=1.2, zorder=1, label="treat all")
+    axes.axhline(0, color=MUTED, linewidth=1.2, zorder=1, label="treat none")
+    # treat all falls without bound
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.3 * highest, 1.05 * highest))
+    axes.set(xlabel="Threshold probability", ylabel="Net benefit")
+    key(axes, columns=3 if len(systems) == 1 else 2)
+    finish(axes)
     return figure
 
 

@@ -130,7 +130,9 @@ def run_page(
         training=_training(trained),
         confusion=at_thresholds(found, threshold, threshold_origin),
         classes=dataset.classes,
-        curves=curve_sections(pooled, metrics, where),
+        curves=curve_sections(
+            pooled, metrics, {title: each.calibrated for title, each in systems.items()}, where
+        ),
         picture=_picture(trained, ShownViews(dataset, settings.originals), systems, settings.exams),
         cases=browsed(1, on_first),
         further=FurtherCases(
