@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from torchmetrics.functional import classification as theirs
 
 from gazekit.errors import DataError
@@ -160,6 +161,22 @@ def test_rates_are_those_at_the_threshold_and_say_where_no_exam_is_called():
     values = [found[name].value for name in names]
     assert values == pytest.approx([0, 1, np.nan, 0.5], nan_ok=True)
     assert np.isnan(found["positive_predictive_value"].low)
+
+
+def test_a_rate_of_all_or_none_has_the_exact_interval_of_its_patients():
+    """Every resample repeats it; 12 exams of 4 patients say as much as 4, if those of a patient are alike."""
+    labels, patients = np.repeat([0, 1], [5, 12]), [*"vwxyz", *"aaabbbcccddd"]
+    chances = np.where(labels == 1, 0.8, [0.9, *[0.1] * 16])
+    found = classification_metrics(np.stack([1 - chances, chances], axis=1), labels, patients, resamples=200)
+    exact = stats.binomtest(4, 4).proportion_ci(method="exact")
+    assert (found["sensitivity"].low, found["sensitivity"].high) == pytest.approx((exact.low, exact.high))
+    assert found["sensitivity"].method == found["negative_predictive_value"].method == "exact"
+    assert found["specificity"].value == 0.8 and found["specificity"].method != "exact"
+    for called, expected in ((labels, 9), (1 - labels, 0)):
+        sure = np.eye(2)[called]
+        exact = stats.binomtest(expected, 9).proportion_ci(method="exact")
+        all_or_none = classification_metrics(sure, labels, patients, resamples=200)["accuracy"]
+        assert (all_or_none.low, all_or_none.high) == pytest.approx((exact.low, exact.high))
 
 
 def test_a_class_without_exams_is_left_out_of_the_macro_mean():

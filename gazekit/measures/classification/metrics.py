@@ -124,7 +124,7 @@ def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Sta
     correct = called == positive
     return {
         "auc": Statistic(ranked.auc, partial(auc_without, positive, score)),
-        "accuracy": _mean_of(correct),
+        "accuracy": _share_of(correct, np.ones_like(correct)),
         "balanced_accuracy": Statistic(
             partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
         ),
@@ -151,12 +151,7 @@ def rates(positive: Booleans, called: Booleans) -> dict[str, Statistic]:
         "positive_predictive_value": called,
         "negative_predictive_value": ~called,
     }
-    return {
-        name: Statistic(
-            partial(_share, correct & whole, whole), partial(share_without, correct & whole, whole)
-        )
-        for name, whole in wholes.items()
-    }
+    return {name: _share_of(correct & whole, whole) for name, whole in wholes.items()}
 
 
 def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
@@ -173,7 +168,7 @@ def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
 
     return {
         "auc": Statistic(partial(macro, _Ranked.auc), partial(macro_without, auc_without)),
-        "accuracy": _mean_of(correct),
+        "accuracy": _share_of(correct, np.ones_like(correct)),
         "balanced_accuracy": Statistic(
             partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
         ),
@@ -187,6 +182,10 @@ def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
 
 def _mean_of(values: NDArray[np.generic]) -> Statistic:
     return Statistic(partial(_mean, values), partial(mean_without, values))
+
+
+def _share_of(part: Booleans, whole: Booleans) -> Statistic:
+    return Statistic(partial(_share, part, whole), partial(share_without, part, whole), share_of=whole)
 
 
 def _calibration_of(confidence: Floats, hit: Booleans) -> Statistic:

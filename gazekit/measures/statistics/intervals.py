@@ -11,7 +11,7 @@ from scipy import special
 
 from gazekit.errors import DataError
 from gazekit.measures.statistics.leaving_out import CELLS_PER_BATCH, LeavingOut, mean_without, one_by_one
-from gazekit.records.arrays import Floats, Integers
+from gazekit.records.arrays import Booleans, Floats, Integers
 
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
@@ -24,7 +24,8 @@ class Interval:
     Args:
         value: the estimate on the data.
         low, high: bounds of the interval; NaN when the estimate, or every resample, is undefined.
-        method: ``"BCa"``, ``"percentile"`` or ``"t"`` (Student's, without resamples).
+        method: ``"BCa"``, ``"percentile"``, or, without resamples, ``"exact"`` (of a share that is 0 or 1) or ``"t"``
+            (Student's).
         resamples: number of resamples that define the interval.
         undefined: number of resamples skipped because the statistic does not exist on them.
     """
@@ -77,11 +78,20 @@ def patient_bootstrap(
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A statistic of weighted exams: see ``statistic``, ``leaving_out`` and ``bounded`` of `patient_bootstrap`."""
+    """A statistic of weighted exams: see ``statistic``, ``leaving_out`` and ``bounded`` of `patient_bootstrap`.
+
+    Args:
+        of, leaving_out, bounded: as there.
+        share_of: for a share of exams, those it is a share of, ``[N]``. If it is 0 or 1, so is that of every resample,
+            and the interval is the exact one of as many patients as have such an exam, each with one.
+
+    Source: Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
+    """
 
     of: WeightedStatistic
     leaving_out: LeavingOut | None = None
     bounded: bool = True
+    share_of: Booleans | None = None
 
 
 def patient_bootstraps(
@@ -112,6 +122,10 @@ def patient_bootstraps(
 
 def _interval(statistic: Statistic, found: "_Resampled", row: int, level: float) -> Interval:
     value, distribution = float(found.values[row]), found.distributions[row]
+    if statistic.share_of is not None and value in (0, 1):
+        reach = ((1 - level) / 2) ** (1 / len(np.unique(found.patient_of_exam[statistic.share_of])))
+        low, high = (reach, 1.0) if value == 1 else (0.0, 1 - reach)
+        return Interval(value, low, high, "exact")
     if statistic.bounded and np.isfinite(distribution).all():
         others = statistic.leaving_out or partial(one_by_one, statistic.of)
         with np.errstate(all="ignore"):
