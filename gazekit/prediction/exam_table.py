@@ -10,7 +10,7 @@ from gazekit.reading.found_files import FoundFiles, is_too_long
 from gazekit.reading.image_look import SOME, Looked, contradictions, look_at
 from gazekit.reading.spreadsheet import open_rows
 from gazekit.reading.table import Row, beginning_with, is_missing, rename_advice
-from gazekit.reading.view_names import SIDES, ViewNames, split_words
+from gazekit.reading.view_names import ViewNames, side_in, split_words
 from gazekit.records.identity import IdentityRule
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx")
@@ -70,15 +70,10 @@ def read_exam_table(
     rows: dict[str, str] = {}
     for row in table:
         key = row.word(ids)
-        first = rows.setdefault(key, row.where)
-        if first != row.where:
-            raise DataError(
-                f"{row.where}: {ids} {key[:60]!r} comes again, first in row {first.rpartition(' ')[2]}; "
-                "expected it once"
-            )
+        row.check_new(ids, key, rows)
         cells = {view: _cell(row, columns[view]) for view in views.views}
         images = {view: files.path(cell) for view, cell in cells.items() if cell}
-        side = _side(row, sides)
+        side = side_in(_cell(row, sides), row.where) if sides else ""
         looks = {
             view: look_at(image, image.parent.parent, views, rules)
             for view, image in images.items()
@@ -139,10 +134,3 @@ def _refused(cells: Mapping[str, str]) -> str:
     if empty is None:
         return ""
     return f"no image of view '{empty}' in the table; the model reads {', '.join(cells)} of one exam together"
-
-
-def _side(row: Row, column: str | None) -> str:
-    side = _cell(row, column).lower() if column else ""
-    if side and side not in SIDES:
-        raise DataError(f"{row.where}: {column} is {side[:60]!r}; expected L, R or nothing")
-    return SIDES.get(side, "")

@@ -200,12 +200,12 @@ def read_split(path: Path) -> Split:
             f"{path}: {told}; expected a table of exam_id, split, as gazekit data split writes it{name}"
         )
     split: Split = {}
+    seen: dict[str, str] = {}
     with opened(path, KIND):  # checks that it is a file of plausible size
         table = open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table")
     for row in table.rows():
         exam_id, part = from_cell(row.word("exam_id")), part_named(row["split"])
-        if exam_id in split:
-            raise DataError(f"{row.where}: exam {exam_id} comes again; expected it once")
+        row.check_new("exam_id", exam_id, seen)
         if part is None:
             raise DataError(
                 f"{row.where}: the split puts exam {exam_id} in {row['split'][:40]!r}; expected {', '.join(PARTS)}"

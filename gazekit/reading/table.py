@@ -74,6 +74,15 @@ class Row:
             )
         return word
 
+    def check_new(self, column: str, name: str, seen: dict[str, str]) -> None:
+        """Note in ``seen`` that this row has a name. Raises: DataError if an earlier row has it too."""
+        first = seen.setdefault(name, self.where)
+        if first != self.where:
+            raise DataError(
+                f"{self.where}: {column} {name[:60]!r} comes again, first in row {first.rpartition(' ')[2]}; "
+                "expected it once"
+            )
+
     def number(self, column: str, *, may_be_lost: bool = False) -> float:
         """Parse a finite number; NaN if it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
         cell = self[column]

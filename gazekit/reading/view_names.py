@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gazekit.errors import DataError
+
 SIDES = {"l": "L", "left": "L", "r": "R", "right": "R"}
 """Words for a side, in lower case."""
 _LONG = ("left", "right")
@@ -24,6 +26,14 @@ class Spoken:
     view: str = ""
     side: str = ""
     words: frozenset[int] = frozenset()
+
+
+def side_in(cell: str, where: str) -> str:
+    """Read a side in a cell of a table, ``"L"`` or ``"R"``; empty if the cell is. Raises: DataError."""
+    side = cell.lower()
+    if side and side not in SIDES:
+        raise DataError(f"{where}: laterality is {side[:60]!r}; expected L, R or nothing")
+    return SIDES.get(side, "")
 
 
 def split_words(text: str) -> list[str]:

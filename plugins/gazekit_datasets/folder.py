@@ -10,14 +10,12 @@ from gazekit.reading.found_files import FoundFiles, is_too_long
 from gazekit.reading.name_words import read_name
 from gazekit.reading.spreadsheet import open_rows
 from gazekit.reading.table import Row, is_missing
-from gazekit.reading.view_names import ViewNames
+from gazekit.reading.view_names import ViewNames, side_in
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label
 from gazekit.records.lesions import MaskFile
 from gazekit_datasets.exam_columns import NEEDED, Columns, find_columns
 from gazekit_datasets.exam_table import find_table
-
-SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 
 
 class Folder:
@@ -67,13 +65,7 @@ class Folder:
         yield from findings
         seen: dict[str, str] = {}
         for row in rows:
-            exam_id = columns.cell(row, "exam_id")
-            first = seen.setdefault(exam_id, row.where)
-            if first != row.where:
-                raise DataError(
-                    f"{row.where}: exam_id {exam_id[:60]!r} comes again, first in row {first.rpartition(' ')[2]}; "
-                    "expected it once"
-                )
+            row.check_new("exam_id", columns.cell(row, "exam_id"), seen)
             yield self._exam(row, columns, files)
         yield from files.findings()
 
@@ -81,10 +73,7 @@ class Folder:
         said = {name: _needed(row, columns, name) for name in NEEDED}
         if self.classes is not None:
             check_label(said["label"], self.classes, row.where)
-        side = columns.cell(row, "laterality").lower()
-        if side not in SIDES:
-            raise DataError(f"{row.where}: laterality is {side[:60]!r}; expected L, R or nothing")
-        side_letter = SIDES[side]
+        side = side_in(columns.cell(row, "laterality"), row.where)
         gaze = _paths(row, columns.gaze, files)
         images = _paths(row, columns.views, files)
         exam_id, patient_id, label = said.values()
@@ -94,7 +83,7 @@ class Folder:
             gaze=gaze,
             masks={view: (MaskFile(path),) for view, path in _paths(row, columns.masks, files).items()},
             gaze_reader=self.gaze_reader if gaze else None,
-            laterality=_sides(columns, side_letter, images, files.root),
+            laterality=_sides(columns, side, images, files.root),
             part=_part(row, columns),
             dataset=columns.cell(row, "dataset"),
             heat_maps=_paths(row, columns.heat_maps, files),
@@ -105,7 +94,7 @@ class Folder:
         )
 
 
-def _sides(columns: Columns, given: str | None, images: Mapping[str, Path], root: Path) -> dict[str, str]:
+def _sides(columns: Columns, given: str, images: Mapping[str, Path], root: Path) -> dict[str, str]:
     """Return the side of each view: as given, else as the names of views, files and folders say."""
     if given:
         return dict.fromkeys(columns.views, given)

@@ -187,12 +187,11 @@ def _names(folder: Path) -> list[str]:
 def _rows(table: Path) -> Mapping[str, Row]:
     """Read the table: File Name → row. Raises: DataError with file and row."""
     rows: dict[str, Row] = {}
+    seen: dict[str, str] = {}
     for row in open_table(table, COLUMNS).rows():
         for column, (pattern, expected) in _CELLS.items():
             if not re.fullmatch(pattern, row[column]):
                 raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected {expected}")
-        if row["File Name"] in rows:
-            first = rows[row["File Name"]].where.rpartition(" ")[2]
-            raise DataError(f"{row.where}: File Name {row['File Name']} comes again, first in row {first}")
+        row.check_new("File Name", row["File Name"], seen)
         rows[row["File Name"]] = row
     return rows

@@ -79,15 +79,10 @@ class VinDrMammo:
             boxes = _read_boxes(root / FINDINGS)
         else:
             yield Finding("missing", FINDINGS, "no boxes around findings: no masks")
-        rows: dict[str, Row] = {}
+        rows: dict[str, str] = {}
         for row in open_table(root / TABLE, COLUMNS).rows():
             image = _identifier(row, "image_id")
-            if image in rows:
-                first = rows[image].where.rpartition(" ")[2]
-                raise DataError(
-                    f"{row.where}: image_id {image} comes again, first in row {first}; expected it once"
-                )
-            rows[image] = row
+            row.check_new("image_id", image, rows)
             yield Mammogram(
                 patient_id=_identifier(row, "study_id"),
                 side=_choice(row, "laterality", SIDES),

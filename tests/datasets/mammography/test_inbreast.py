@@ -192,7 +192,7 @@ def test_the_spreadsheet_beside_the_table_is_never_opened(root):
         (b";20586908;2;1", b";20586908;2;7", "row 2: BI-RADS is '7'; expected one of 1, 2, 3, 4a, 4b"),
         (b";20586908;2;1", b";20586908;2;", "row 2: BI-RADS is ''; expected one of"),
         (b";20586908;2;1", b";20586908;2;4", "row 2: BI-RADS is '4'; expected one of"),
-        (b";20586934;", b";20586908;", "row 3: File Name 20586908 comes again, first in row 2"),
+        (b";20586934;", b";20586908;", "row 3: File Name '20586908' comes again, first in row 2"),
         (b";20586908;2;1\r\n", b";2058", "row 2: 13 cells; expected 8"),
         (b"removed;removed;L", b"rem\0oved;removed;L", "contains bytes that are not text"),
         (b";20586908;2;1\r\n", b';20586908;"2;1\r\n', "check its quotes"),

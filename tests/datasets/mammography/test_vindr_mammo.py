@@ -105,7 +105,7 @@ def test_boxes_of_an_unknown_image_are_a_note(root):
         (
             f",{'1lmlo'.rjust(32, '0')},",
             f",{'1lcc'.rjust(32, '0')},",
-            "1lcc comes again, first in row 2; expected it once",
+            "1lcc' comes again, first in row 2; expected it once",
         ),
         (f"\n{FIRST},", "\n../secret,", "row 2: study_id is '../secret'; expected letters and digits"),
         (f"\n{FIRST},", "\n,", "row 2: study_id is ''; expected letters and digits"),

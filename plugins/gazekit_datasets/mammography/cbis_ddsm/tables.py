@@ -93,13 +93,10 @@ def table_name(kind: Kind, part: Part) -> str:
 
 def read_table(path: Path, kind: Kind, part: Part) -> Iterator[Abnormality]:
     """Yield the rows of a table. Raises: DataError with file and row."""
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for row in open_table(path, _NEEDED).rows():
         abnormality = _abnormality(row, kind, part)
-        subject = abnormality.lesion[0].subject
-        if subject in seen:
-            raise DataError(f"{row.where}: abnormality {subject} comes again; expected each once")
-        seen.add(subject)
+        row.check_new("abnormality", abnormality.lesion[0].subject, seen)
         yield abnormality
     if not seen:
         raise DataError(f"{path}: no rows below the header; expected one per abnormality")
