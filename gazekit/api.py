@@ -174,6 +174,8 @@ def train(
     out, chosen, warn = Path(out), choose_device(device or "auto"), _warner(note)
     if resume and (out / "run.json").exists():
         run = RunDirectory.open(out)
+        if initial is not None:
+            note(f"initial={initial}: {out} already has weights and resumes with them")
         if changed := resume_run(run, preset, registry, dataset=dataset, seed=seed, split=split):
             note(f"{out}: {changed}")
     else:

@@ -313,11 +313,16 @@ def test_a_run_is_resumed_and_extended_from_python(
     registry: Registry, dataset: PreparedDataset, tmp_path: Path
 ) -> None:
     lines: list[str] = []
-    for epochs in (1, 2, 2):
+    for epochs, initial in ((1, None), (2, None), (2, tmp_path / "other")):
         preset = registry.preset("mammonet_small", overrides=[*OVERRIDES, f"training.epochs={epochs}"])
-        trained = gazekit.train(preset, dataset, tmp_path / "run", resume=True, note=lines.append)
+        trained = gazekit.train(
+            preset, dataset, tmp_path / "run", resume=True, initial=initial, note=lines.append
+        )
     assert [line["epoch"] for line in trained.run.read_metrics()] == [1, 2]
     assert any("goes on to epoch 2, begun with 1" in line for line in lines)
+    assert [line for line in lines if "already has weights" in line] == [
+        f"initial={tmp_path / 'other'}: {tmp_path / 'run'} already has weights and resumes with them"
+    ]
     with pytest.raises(ConfigurationError, match="began with seed 0, not 1; resume without seed"):
         gazekit.train(preset, dataset, tmp_path / "run", resume=True, seed=1)
     split = dict.fromkeys(dataset.exam_ids, "train")
