@@ -30,7 +30,7 @@ from gazekit.disk.atomic import (
 )
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.deployed_model import DeployedModel
-from gazekit.prepared.settings import completed
+from gazekit.prepared.settings import OF_PIXELS, completed
 from gazekit.registry.distribution import install_command
 from gazekit.runs.trained import Trained, open_trained
 
@@ -278,20 +278,6 @@ def _probabilities(trained: Trained) -> str:
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
     """Describe how to use the file, for other programs."""
     facts = trained.facts
-    keys = (
-        "views",
-        "size",
-        "dtype",
-        "bit_depth",
-        "crop",
-        "mask_outside",
-        "masked_by",
-        "region",
-        "laterality",
-        "window",
-        "colour",
-        "scale",
-    )
     preparation = completed(trained.trained_on().settings().to_json())
     return {
         "schema": SCHEMA,
@@ -311,7 +297,7 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "calibration": trained.calibration.words(),
         **({"threshold": trained.calibration.threshold} if len(facts.classes) == 2 else {}),
         "attention": "of the positive class" if len(facts.classes) == 2 else "of the most probable class",
-        "preparation": {key: preparation[key] for key in keys},
+        "preparation": {key: preparation[key] for key in ("views", *OF_PIXELS)},
         "modalities": list(facts.modalities),
         "use": "research only, not a medical device",
     }

@@ -22,6 +22,20 @@ LateralityRule = Literal["auto", "off"]
 PixelType = Literal["uint8", "uint16"]
 ScaleRule = Literal["fill", "same"]
 FILL, SAME = "fill", "same"
+OF_PIXELS = (
+    "size",
+    "scale",
+    "crop",
+    "mask_outside",
+    "masked_by",
+    "region",
+    "laterality",
+    "window",
+    "dtype",
+    "bit_depth",
+    "colour",
+)
+"""The settings that decide how an image is prepared, whatever its view."""
 
 
 @dataclass(frozen=True, slots=True)

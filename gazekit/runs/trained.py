@@ -21,7 +21,7 @@ from gazekit.prediction.members import IDENTITY, Member, trained_transforms
 from gazekit.prediction.predict import ExamPrediction, predict_loose
 from gazekit.prediction.predictions import Predictions, predict
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.settings import completed
+from gazekit.prepared.settings import OF_PIXELS, completed
 from gazekit.prepared.splits import indices_of
 from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
@@ -334,7 +334,7 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
             ("views", first.preset.views, other.preset.views),
             ("classes", first.facts.classes, other.facts.classes),
             ("targets", first.facts.targets, other.facts.targets),
-            *((key, prepared(first)[key], prepared(other)[key]) for key in _PREPARED_ALIKE),
+            *((key, prepared(first)[key], prepared(other)[key]) for key in OF_PIXELS),
         ):
             if own != its:
                 raise ConfigurationError(
@@ -348,25 +348,14 @@ def images_of(ensemble: Sequence[Trained]) -> TrainedOn:
     return replace(ensemble[0].trained_on(), covariates=tuple(covariates))
 
 
-_PREPARED_ALIKE = (
-    "size",
-    "crop",
-    "laterality",
-    "window",
-    "dtype",
-    "bit_depth",
-    "mask_outside",
-    "masked_by",
-    "region",
-    "colour",
-    "scale",
-)
+_MAY_DIFFER = ("window", "dtype", "bit_depth")
+"""Settings of the pixels that other data may have for themselves: they suit their files."""
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
     """Raise DataError if other data were prepared differently from the training data."""
     here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
-    for key in ("size", "crop", "laterality", "mask_outside", "masked_by", "region", "colour", "scale"):
+    for key in [each for each in OF_PIXELS if each not in _MAY_DIFFER]:
         if here[key] != there[key] and not (key == "masked_by" and "" in (here[key], there[key])):
             how = "cut to its region by the rules of version" if key == "region" else f"prepared with {key}"
             raise DataError(

@@ -67,6 +67,8 @@ def test_it_states_data_measures_calibration_limits_and_versions(run, registry):
     ):
         assert words in text
     assert "has seen patients of the test part" in text
+    prepared = next(line for line in text.splitlines() if line.startswith("- preparation"))
+    assert "colour False" in prepared and "None" not in prepared
 
 
 @pytest.mark.parametrize(

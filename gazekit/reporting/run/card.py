@@ -17,7 +17,7 @@ from gazekit.measures.former_names import by_current_name
 from gazekit.measures.numbers import measured
 from gazekit.measures.offered import offered_metrics
 from gazekit.modelling.model import gaze_use
-from gazekit.prepared.settings import completed
+from gazekit.prepared.settings import OF_PIXELS, completed
 from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
@@ -33,7 +33,6 @@ _ON_THE_HUB = {"auc": "roc_auc", "accuracy": "accuracy", "brier": "brier_score"}
 _KIND = FileKind("a model card", MIB, "choose another --out", linked=True)
 _WRITTEN = "<!-- Written by gazekit card. SHA-256 of the text above: {} -->\n"
 """Last line of a card: as long as the text has this checksum, nobody has changed it."""
-_PREPARED = ("size", "scale", "crop", "mask_outside", "laterality", "window", "dtype", "bit_depth")
 
 
 def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = None) -> str:
@@ -213,7 +212,9 @@ def _data(run: RunDirectory, facts: RunFacts) -> Iterator[str]:
             "prepared set": f"{Path(facts.data).name}, fingerprint {facts.fingerprint[:16]}",
             "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
             "preparation": ", ".join(
-                f"{key} {_plain(preparation[key])}" for key in _PREPARED if key in preparation
+                f"{key} {_plain(preparation[key])}"
+                for key in OF_PIXELS
+                if preparation.get(key) not in ("", None)
             ),
         }
     )
