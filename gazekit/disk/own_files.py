@@ -24,7 +24,7 @@ from gazekit.errors import DataError
 
 Model = TypeVar("Model")
 MIB = 2**20
-DEPTH = 24
+_DEPTH = 24
 """Maximum nesting depth of a JSON file; gazekit's deepest has 8."""
 VALUES = 200_000
 """Maximum number of values in a JSON file; a gazekit file with 1,000 classes has 80,000."""
@@ -41,7 +41,6 @@ class FileKind:
         most: maximum size in bytes, generous.
         remedy: what to do about a damaged one: "prepare the data set again".
         linked: whether it may be reached through a link: true for a file that the user named.
-        deepest: maximum nesting depth of a JSON file.
         line: maximum bytes in a line, for a file that is read line by line.
         values: maximum number of values in a JSON file, nested ones included.
     """
@@ -50,7 +49,6 @@ class FileKind:
     most: int
     remedy: str
     linked: bool = False
-    deepest: int = DEPTH
     line: int = _LINE
     values: int = VALUES
 
@@ -163,11 +161,11 @@ def parse_json(text: str | bytes, path: Path, kind: FileKind, *, where: str = ""
     try:
         value = json.loads(text)
     except RecursionError:
-        raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep")) from None
+        raise DataError(_wrong(path, kind, f"{where}nested more than {_DEPTH} deep")) from None
     except ValueError as error:
         raise DataError(_wrong(path, kind, f"{where}is not JSON ({_short(error)})")) from None
     layer, count = [value], 0
-    for _ in range(kind.deepest + 1):
+    for _ in range(_DEPTH + 1):
         layer = [
             inner
             for each in layer
@@ -179,7 +177,7 @@ def parse_json(text: str | bytes, path: Path, kind: FileKind, *, where: str = ""
         count += len(layer)
         if count > kind.values:  # if every value were wrong, the message would take gigabytes
             raise DataError(_wrong(path, kind, f"{where}holds more than {kind.values} values"))
-    raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep"))
+    raise DataError(_wrong(path, kind, f"{where}nested more than {_DEPTH} deep"))
 
 
 def read_json(path: Path, kind: FileKind) -> Any:
@@ -227,7 +225,7 @@ def validated(
     except pydantic.ValidationError as error:
         raise DataError(f"{path}: {where}{_fields(error)}; {kind.remedy}") from None
     except RecursionError:
-        raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep")) from None
+        raise DataError(_wrong(path, kind, f"{where}nested more than {_DEPTH} deep")) from None
     return found
 
 

@@ -85,7 +85,6 @@ def reader_lookup(registry: Registry, readers: "Readers") -> "Callable[[str], Ga
 
 
 def _every_reader(registry: Registry, options: Mapping[str, Any]) -> "Readers":
-
     components = registry.components("gaze_reader")
     known = {each.name: [o.name for o in signature.options_of(each.value)] for each in components}
     for option in options:
@@ -101,7 +100,6 @@ def _every_reader(registry: Registry, options: Mapping[str, Any]) -> "Readers":
 
 
 def _fixation_settings(values: Mapping[str, Any]) -> FixationSettings:
-
     known = [field.name for field in fields(FixationSettings)]
     unknown = [name for name in values if name not in known]
     if unknown:

@@ -31,27 +31,16 @@ from gazekit.registry.registry import Registry
 _DRAWS = (Tensor.normal_, Tensor.uniform_)
 
 
-def check_size(
-    preset: Preset,
-    registry: Registry,
-    *,
-    classes: int,
-    in_channels: int = 1,
-    targets: Mapping[str, Sequence[str]] | None = None,
-    size: tuple[int, int] | None = None,
-    most: int | None = None,
-) -> None:
+def check_size(preset: Preset, registry: Registry, *, most: int | None = None, **known: Any) -> None:
     """Raise ConfigurationError if the model of a preset needs more memory than there is, before any of it is taken.
 
     Args:
-        preset, registry, classes, in_channels, targets, size: as in ``build_model``.
+        preset, registry, known: as in ``build_model``.
         most: bytes that its weights may have at most, where that is known; 0 or None: what is free.
     """
     try:
         with torch.device("meta"), _WithoutDraws():
-            modules = build_model(
-                preset, registry, classes=classes, in_channels=in_channels, targets=targets, size=size
-            )
+            modules = build_model(preset, registry, **known)
     except (RuntimeError, TypeError, ValueError, ConfigurationError) as error:
         if "overflow" not in str(error):
             return  # a component that looks at its numbers while it is made; a real fault is said when it is made

@@ -135,26 +135,25 @@ def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Pres
 
     If no row names a media, all rows of a recording are one presentation. Raises: DataError.
     """
-    now: Presentation | None = None
-    first: Row | None = None
+    now: tuple[Row, Presentation] | None = None
     unnamed: dict[tuple[str, ...], tuple[Row, Presentation]] = {}
     is_named = False
     for row, look in looks:
         if not look.key[-1]:
             if not is_named:
                 unnamed.setdefault(look.key, (row, Presentation(look.key)))[1].add(row, look)
-            if now is not None and first is not None:
-                yield first, now
+            if now is not None:
+                yield now
             now = None
             continue
         is_named, unnamed = True, {}
-        if now is None or now.key != look.key:
-            if now is not None and first is not None:
-                yield first, now
-            now, first = Presentation(look.key), row
-        now.add(row, look)
-    if now is not None and first is not None:
-        yield first, now
+        if now is None or now[1].key != look.key:
+            if now is not None:
+                yield now
+            now = row, Presentation(look.key)
+        now[1].add(row, look)
+    if now is not None:
+        yield now
     yield from unnamed.values()
 
 

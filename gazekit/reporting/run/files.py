@@ -10,7 +10,7 @@ from gazekit.measures.evaluate import pooled_of
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.run.confusion import youden_threshold
-from gazekit.reporting.run.page import RunPage, write_run_page
+from gazekit.reporting.run.page import PICTURE, RunPage, write_run_page
 from gazekit.reporting.run.report import ReportSettings, run_page
 from gazekit.runs.trained import Progress, Trained, open_data
 
@@ -106,5 +106,5 @@ def _check_same(trained: Trained, other: Trained, own: Predictions, theirs: Pred
 def _write_picture(folder: Path, page: RunPage) -> None:
     """Write the figure of the page as files, for use elsewhere."""
     if page.picture is not None:
-        write_atomically(folder / f"{page.picture_name}.png", page.picture.png)
-        write_atomically(folder / f"{page.picture_name}.svg", page.picture.svg)
+        write_atomically(folder / f"{PICTURE}.png", page.picture.png)
+        write_atomically(folder / f"{PICTURE}.svg", page.picture.svg)

@@ -26,6 +26,8 @@ from gazekit.reporting.run.offered_sections import OfferedSection
 
 CASES = "cases"
 """Anchor of the case browser."""
+PICTURE = "attention"
+"""Name of the files of the picture, without suffix."""
 _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
 """Fields of a view that the template shows unchanged."""
 
@@ -63,7 +65,6 @@ class RunPage:
         facts: provenance of the run: group → name → value. The first group is shown open.
         texts: title → file of the run, shown whole.
         picture: figure for a paper, to save as PNG and SVG; None without attention.
-        picture_name: name of the picture's files, without suffix.
         curves: figures of the classification.
         cases: exams of the case browser; may be empty.
         cases_text: how the cases were chosen.
@@ -84,7 +85,6 @@ class RunPage:
     facts: Mapping[str, Mapping[str, object]]
     texts: Mapping[str, str] = field(default_factory=dict)
     picture: Section | None = None
-    picture_name: str = "attention"
     curves: Sequence[Section] = ()
     cases: Sequence[Case] = ()
     cases_text: str = ""
@@ -195,7 +195,7 @@ def _cases(page: RunPage) -> dict[str, Any] | None:
 def _figure(page: RunPage) -> dict[str, Any] | None:
     if page.picture is None:
         return None
-    return {"picture": page.picture.shown(), "downloads": page.picture.downloads(page.picture_name)}
+    return {"picture": page.picture.shown(), "downloads": page.picture.downloads(PICTURE)}
 
 
 def _curves(page: RunPage) -> dict[str, Any]:
