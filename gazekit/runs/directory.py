@@ -215,7 +215,7 @@ class RunDirectory:
     def split(self) -> dict[str, str]:
         """Read the split. Raises DataError: it is damaged, or not the one that the run began with."""
         split, facts = read_split(self.split_path), self.facts()
-        if facts.split and facts.split != fingerprint_of(split):
+        if facts.split_fingerprint and facts.split_fingerprint != fingerprint_of(split):
             raise DataError(
                 f"{self.split_path}: is not the split that the run began with: it was changed, and exams of one part "
                 "may have been used as those of another; get another copy of the run, or train it again"

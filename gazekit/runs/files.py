@@ -47,7 +47,7 @@ class RunFacts:
         weights_origin: where each branch's initial weights came from.
         modalities: of the DICOM training files; empty if there were none.
         targets: further targets that the model predicts, each with its classes.
-        split: fingerprint of the split that the run began with; empty in the files of earlier versions.
+        split_fingerprint: of the split that the run began with; empty in the files of earlier versions.
         leak: names the patients on two sides of the split, and those of the test part whom the initial weights had
             seen, in words; every report of the run repeats it.
         seen: hashes of the patients whom the initial weights had seen, in pre-training or in the runs before this one.
@@ -67,7 +67,7 @@ class RunFacts:
     seen: tuple[Annotated[str, Field(max_length=64)], ...] = ()
     sides: tuple[Text, ...] | None = None
     targets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = field(default_factory=dict)
-    split: Annotated[str, Field(max_length=64)] = ""
+    split_fingerprint: Annotated[str, Field(max_length=64)] = ""
 
     @property
     def initial_weights(self) -> str:

@@ -182,7 +182,7 @@ def start_run(
                 leak="; ".join(filter(None, (str(leak_of(dataset, split) or ""), *initial.leaks))),
                 seen=initial.seen,
                 targets={name: dataset.target_classes[name] for name in preset.targets},
-                split=fingerprint_of(split),
+                split_fingerprint=fingerprint_of(split),
             )
         )
     return run
