@@ -58,6 +58,11 @@ def test_it_states_data_measures_calibration_limits_and_versions(run, registry):
     assert "8 of 4 patients" in text and "Sensitivity at 90 % specificity" in text
     stored = json.loads((run / "calibration.json").read_text())
     assert f"temperature {stored['temperature']:.4g}" in text and stored["threshold_origin"] in text
+    assert f"Fitted on {stored['exams']} validation exams of {stored['patients']} patients" in text
+    assert f"called above {stored['threshold']:.4g}. " in text and stored["exams"] != stored["patients"]
+    parts = [line.rsplit(",", 1)[1] for line in RunDirectory(run).split_path.read_text().split()]
+    train, val, test = (parts.count(part) for part in ("train", "val", "test"))
+    assert f"split: {train} exams to train on, {val} to validate, {test} to test" in text
     for words in (
         "Not a medical device",
         "## Intended use",
