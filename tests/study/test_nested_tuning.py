@@ -136,6 +136,19 @@ def test_a_damaged_tuning_is_made_again_as_the_message_says(
     ]
 
 
+def test_a_point_that_was_tried_twice_may_be_chosen(
+    tuned, tmp_path: Path, dataset, split: Path, registry
+) -> None:
+    """There may be more trials than numbers in a narrow range."""
+    out = shutil.copytree(tuned[0], tmp_path / "out")
+    path = out / "tuning" / "ga_net" / "fold-1-seed-0" / "tune.json"
+    values = json.loads(path.read_text())
+    (best,) = (each for each in values["candidates"] if each["changes"] == values["chosen"])
+    path.write_text(json.dumps(values | {"candidates": [best, best, *values["candidates"][:1]]}))
+    *_, result = carry_out(out, settings_of(dataset.root, split), registry)
+    assert result.rows[1].tuned == tuned[3].rows[1].tuned
+
+
 def test_the_result_and_its_table_say_what_was_chosen(tuned) -> None:
     from gazekit.reporting.study.formats import markdown, tidy_csv
     from gazekit.reporting.study.table import study_table
@@ -310,13 +323,15 @@ def test_a_space_may_choose_a_component_and_its_options(
         check_spaces(settings_of(dataset.root, split, space=space), registry, {})
 
 
-@pytest.mark.parametrize("low", [0.0, 0.25, 1000.0])
-def test_a_range_is_tried_at_its_ends_and_between(low: float) -> None:
-    ends = low, low + 4
-    *tried, between = values_to_check(ValueRange(low=ends[0], high=ends[1]))
-    assert tuple(tried) == ends
-    assert ends[0] <= between <= ends[1]
-    assert low < 1000 or between == int(between)  # three digits: all that are drawn are whole
+@pytest.mark.parametrize(
+    ("low", "high", "are_whole"),
+    [(0.0, 4.0, False), (0.25, 4.25, False), (1000.0, 1004.0, False), (1000.0, 5000.0, True)],
+)
+def test_a_range_is_tried_at_its_ends_and_between(low: float, high: float, are_whole: bool) -> None:
+    *tried, between = values_to_check(ValueRange(low=low, high=high))
+    assert tried == [low, high]
+    assert low <= between <= high
+    assert (between == int(between)) is are_whole  # of three digits, if that is enough for the range
 
 
 def test_a_space_may_leave_something_out(

@@ -38,11 +38,23 @@ def test_a_point_follows_from_the_seed_and_the_trials_before(sampler: str) -> No
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_rounded_number_stays_within_its_range(sampler: str) -> None:
-    space = {"a": ValueRange(low=0.12341, high=0.12349), "b": ValueRange(low=9.991, high=9.999)}
-    points = [suggest(space, [], sampler=sampler, seed=seed) for seed in range(8)]
-    assert {point["a"] for point in points} == {0.12341}
-    assert {point["b"] for point in points} == {9.991, 9.999}
+def test_a_rounded_number_stays_within_its_range_and_a_narrow_one_is_tried_between_its_ends(sampler) -> None:
+    """Of a moving average between 0.999 and 0.9999, three digits leave the ends alone, tried again and again."""
+    ends = {"a": (0.12341, 0.12349), "training.ema": (0.999, 0.9999), "c": (1000, 1004), "d": (1, 1.12)}
+    for key, (low, high) in ends.items():
+        space, found = {key: ValueRange(low=low, high=high)}, []
+        for _ in range(6):
+            found.append(TriedPoint(suggest(space, found, sampler=sampler, seed=0), 0.5))
+        values = [each.point[key] for each in found]
+        assert len(set(values)) == 6 and all(low <= value <= high for value in values)
+        assert max(len(f"{value:.12g}") for value in values) <= 8
+
+
+def test_usual_ranges_are_tried_in_three_digits() -> None:
+    for low, high in ((1e-5, 1e-2), (0, 4), (0.5, 0.9), (-1, 1)):
+        space = {"a": ValueRange(low=low, high=high)}
+        values = [suggest(space, [], sampler="random", seed=seed)["a"] for seed in range(8)]
+        assert values == [float(f"{value:.3g}") for value in values] and len(set(values)) == 8
 
 
 def test_random_draws_do_not_depend_on_values_and_cover_a_range_by_its_logarithm() -> None:

@@ -244,7 +244,8 @@ def tuned_runs(tasks: Sequence[RunTask]) -> tuple[TunedRun, ...]:
     found = []
     for task in tasks:
         tuning = Tuning.read(task.preset_path.with_name("tune.json"))
-        (chosen,) = (each for each in tuning.candidates if each.changes == tuning.chosen)
+        # a narrow range may have fewer numbers than there are trials, so a point may come twice
+        chosen = next(each for each in tuning.candidates if each.changes == tuning.chosen)
         tried = sum(each.value is not None for each in tuning.candidates)
         found.append(TunedRun(task.name, chosen.changes, chosen.value or 0.0, tried))
     return tuple(found)

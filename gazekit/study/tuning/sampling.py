@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import floor, log10, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ Sampler = Literal["random", "tpe"]
 Point = dict[str, Any]
 """Key of a preset → value."""
 _DIGITS = 3
-"""Significant digits of a drawn number, so that names stay short."""
+"""Significant digits of a drawn number, so that names stay short; more where a range is narrow."""
 _DRAWN_FIRST = 5
 """Trials that TPE draws at random before it learns from their values."""
 _ATTEMPTS = 50
@@ -152,4 +152,6 @@ def size(space: Space) -> int | None:
 
 
 def _rounded(value: float, axis: ValueRange) -> float:
-    return min(max(float(f"{value:.{_DIGITS}g}"), axis.low), axis.high)
+    """Round to three significant digits, or to as many more as leave a range at least 20 numbers."""
+    alike = log10(2 * max(abs(axis.low), abs(axis.high)) / (axis.high - axis.low))
+    return min(max(float(f"{value:.{_DIGITS + max(floor(alike), 0)}g}"), axis.low), axis.high)
