@@ -25,7 +25,7 @@ from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
 from gazekit.records.arrays import Grey, Mask
-from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, Exam, Finding
+from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, REFUSED_GAZE, Exam, Finding
 from gazekit.records.geometry import Geometry, common_scales, largest_scale
 from gazekit.records.raw_image import RawImage
 from gazekit.records.recording import Recording
@@ -113,12 +113,15 @@ class _View:
 
 
 def prepare_exam(task: Task) -> PreparedExam | Refused:
-    """Decode, crop, flip and resize all views of an exam, with their fixations and masks, or refuse it."""
+    """Decode, crop, flip and resize all views of an exam, with their fixations and masks, or refuse it.
+
+    Gaze that cannot be used does not cost the exam: it is a finding.
+    """
     try:
         there = {found.view: _prepare_view(task, found) for found in _images_of(task)}
         views = [there.get(view) or _missing_view(task.settings, view) for view in task.settings.views]
     except DataError as error:
-        return Refused(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
+        return Refused(task.exam.exam_id, _below_root(task, error))
     dtype = np.dtype(task.settings.dtype)
     blank = np.zeros(task.settings.size, dtype=np.float32)
     arrays = (
@@ -128,6 +131,11 @@ def prepare_exam(task: Task) -> PreparedExam | Refused:
     )
     stored = arrays if task.settings.heat_maps else arrays[:2]
     return PreparedExam(*arrays, record=_record(task.exam, views, stored))
+
+
+def _below_root(task: Task, error: DataError) -> str:
+    """Say an error with paths relative to the data set."""
+    return str(error).replace(f"{task.root}/", "")
 
 
 def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> ExamRecord:
@@ -191,18 +199,18 @@ def _prepare_view(task: Task, found: _Found) -> _View:
     if settings.mask_outside and not region.doubt:
         image *= region.inside(geometry)
     mask = _mask(lesion, geometry)
-    heat_map = _finished(exam.heat_maps[view], raw, geometry) if view in exam.heat_maps else None
-    fixations: tuple[ReaderFixation, ...] = ()
+    fixations, said = _fixations(task, found, geometry)
+    heat_map = None
+    try:
+        heat_map = _finished(exam.heat_maps[view], raw, geometry) if view in exam.heat_maps else None
+    except DataError as error:
+        said.append((REFUSED_GAZE, _below_root(task, error)))
     before = task.noticed.get(view, ())
     findings = [*before, *((ODD, warning) for warning in raw.warnings), *found.noticed]
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
     elif darkness := _darkness(raw.pixels):
         findings.append((ODD, darkness))
-    if task.recordings.get(view):
-        found_on_image = _found_fixations(task, found)
-        fixations = _fixations(task.recordings[view], found_on_image, raw, geometry, settings)
-        findings += _doubts(task, found, found_on_image)
     record = ViewRecord(
         view=view,
         image=storable(Path(os.path.relpath(exam.images[view], task.root)).as_posix()),
@@ -214,7 +222,7 @@ def _prepare_view(task: Task, found: _Found) -> _View:
         geometry=geometry,
         spacing_mm=raw.pixel_spacing_mm,
         digest=raw.digest(),
-        findings=tuple(Finding(kind, view, what) for kind, what in findings),
+        findings=tuple(Finding(kind, view, what) for kind, what in (*findings, *said)),
         fixations=fixations,
     )
     return _View(image, mask, heat_map, record)
@@ -261,18 +269,11 @@ def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
     return np.asarray(coverage >= enough, dtype=np.float32)
 
 
-def _found_fixations(task: Task, found: _Found) -> list[Fixations]:
-    """Find the fixations of each recording, in pixels of the original. Raises DataError: a recording has none."""
-    height, width = found.raw.pixels.shape
-    return [
-        fixations_of(each, image_height=height, image_width=width, settings=task.settings.fixations)
-        for each in task.recordings[found.view]
-    ]
-
-
-def _doubts(task: Task, found: _Found, fixations: Sequence[Fixations]) -> Iterator[tuple[str, str]]:
+def _doubts(
+    task: Task, found: _Found, recordings: Sequence[Recording], fixations: Sequence[Fixations]
+) -> Iterator[tuple[str, str]]:
     """List what looks wrong with the recordings of an image, each sentence once."""
-    recordings, pixels = task.recordings[found.view], found.raw.pixels
+    pixels = found.raw.pixels
     cut = found.region.boxed() if task.finder is not None and not found.region.doubt else None
     said: dict[str, None] = {}
     for recording, rows, copied in zip(recordings, fixations, copies(recordings), strict=True):
@@ -287,41 +288,66 @@ def _doubts(task: Task, found: _Found, fixations: Sequence[Fixations]) -> Iterat
 
 
 def _fixations(
-    recordings: tuple[Recording, ...],
-    fixations: Sequence[Fixations],
+    task: Task, found: _Found, geometry: Geometry
+) -> tuple[tuple[ReaderFixation, ...], list[tuple[str, str]]]:
+    """Find the fixations of all recordings that can be used, and what is to be said: the others, and what looks wrong.
+
+    Readers and recordings are counted before any is refused.
+    """
+    recordings = task.recordings.get(found.view, ())
+    used: list[Recording] = []
+    fixations: list[Fixations] = []
+    rows: list[ReaderFixation] = []
+    said: list[tuple[str, str]] = []
+    looks: Counter[str] = Counter()
+    height, width = found.raw.pixels.shape
+    for reader, recording in zip(reader_names(recordings), recordings, strict=True):
+        looks[reader] += 1
+        try:
+            own = fixations_of(
+                recording, image_height=height, image_width=width, settings=task.settings.fixations
+            )
+            placed = _placed(recording, own, found.raw, geometry, task.settings)
+        except DataError as error:
+            said.append((REFUSED_GAZE, _below_root(task, error)))
+            continue
+        used.append(recording)
+        fixations.append(own)
+        rows += [ReaderFixation(reader, *row, looks[reader]) for row in placed]
+    return tuple(rows), [*said, *_doubts(task, found, used, fixations)]
+
+
+def _placed(
+    recording: Recording,
+    found: Fixations,
     raw: RawImage,
     geometry: Geometry,
     settings: PreparationSettings,
-) -> tuple[ReaderFixation, ...]:
-    """All fixations in prepared pixels, reader by reader, with onsets from the first row of each recording.
+) -> Iterator[tuple[float, float, float | None, float, float, float]]:
+    """Place fixations in prepared pixels: x, y, onset from the recording's first row, duration and the two sigmas.
 
     Clocks run on from image to image: only from its own start do onsets tell the first seconds of a look.
 
     Raises:
-        DataError: a recording has none on what is kept.
+        DataError: none is on what is kept.
     """
+    x, y = geometry.apply(found.x, found.y)
     height, width = raw.pixels.shape
-    rows: list[ReaderFixation] = []
-    looks: Counter[str] = Counter()
-    for reader, recording, found in zip(reader_names(recordings), recordings, fixations, strict=True):
-        looks[reader] += 1
-        x, y = geometry.apply(found.x, found.y)
-        across, down = sigma_pixels(recording, height, width, settings.fixations)
-        sigma = (across * geometry.scale, down * geometry.scale)
-        try:
-            check_on_image(x, y, found.duration_ms, shape=settings.size, sigma=sigma)
-        except (DataError, ConfigurationError) as error:
-            if isinstance(error, ConfigurationError) and recording.pixels_per_degree is None:
-                raise  # sigma is that of the settings, for every recording
-            raise DataError(f"{recording}: {error}") from None
-        start = 0.0 if recording.t_ms is None else recording.t_ms[0]
-        onset = [None if np.isnan(value) else float(value - start) for value in found.onset_ms]
-        columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
-        rows += [ReaderFixation(reader, *row, *sigma, looks[reader]) for row in columns]
-    return tuple(rows)
+    across, down = sigma_pixels(recording, height, width, settings.fixations)
+    sigma = (across * geometry.scale, down * geometry.scale)
+    try:
+        check_on_image(x, y, found.duration_ms, shape=settings.size, sigma=sigma)
+    except (DataError, ConfigurationError) as error:
+        if isinstance(error, ConfigurationError) and recording.pixels_per_degree is None:
+            raise  # sigma is that of the settings, for every recording
+        raise DataError(f"{recording}: {error}") from None
+    start = 0.0 if recording.t_ms is None else recording.t_ms[0]
+    onset = [None if np.isnan(value) else float(value - start) for value in found.onset_ms]
+    columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
+    return ((*row, *sigma) for row in columns)
 
 
-def _repeated_readers(recordings: tuple[Recording, ...]) -> Iterator[str]:
+def _repeated_readers(recordings: Sequence[Recording]) -> Iterator[str]:
     """Report readers with several recordings of one image."""
     readers = Counter(each.reader for each in recordings if each.reader is not None)
     if any(count > 1 for count in readers.values()):

@@ -12,7 +12,7 @@ from gazekit.disk.atomic import PARTIAL, disk_errors, forget_partial, write_atom
 from gazekit.disk.locking import LOCK, locked
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.machine import available_cores
-from gazekit.prepared.exam_record import ExamRecord
+from gazekit.prepared.exam_record import Entry, ExamRecord
 from gazekit.prepared.index import (
     FORMER_REFUSED,
     write_findings,
@@ -29,7 +29,7 @@ from gazekit.preparing.estimate import Work, WorkEstimate, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header, read_journal
 from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.outside_files import check_inside, outside
-from gazekit.preparing.redaction import files_of, nameless, without_names
+from gazekit.preparing.redaction import files_of, nameless, nameless_record, without_names
 from gazekit.preparing.regions import with_region
 from gazekit.preparing.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
 from gazekit.preparing.source import (
@@ -46,7 +46,7 @@ from gazekit.preparing.summary import Summary, check_result, findings_of, summar
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.bit_depth import find_depth
 from gazekit.reading.window import FIRST
-from gazekit.records.exam import Exam
+from gazekit.records.exam import REFUSED_GAZE, Exam
 from gazekit.records.labels import describe, doubts
 from gazekit.records.refused import Refused
 
@@ -67,7 +67,8 @@ class Procedure:
     Args:
         jobs: worker processes; None takes one per core, 0 works in this process, where a decoder that crashes takes
             the whole preparation along.
-        on_bad_exam: ``"skip"`` lists a bad exam in ``refused.csv``, ``"error"`` stops at the first.
+        on_bad_exam: ``"skip"`` lists a bad exam in ``refused.csv``, and bad gaze in ``findings.csv``; ``"error"`` stops
+            at the first.
         image_names: keep the names of the files, which may hold those of patients, in ``index.csv`` and
             ``refused.csv``; otherwise only exams, patients and views are named.
         overwrite: discard another preparation in the folder.
@@ -299,7 +300,7 @@ def _without_names(
         if isinstance(result, Refused):
             yield replace(result, reason=without_names(result.reason, files_of(exam), root))
         else:
-            yield replace(result, record=result.record.without_image_names())
+            yield replace(result, record=nameless_record(result.record, exam, root))
 
 
 def record(
@@ -308,12 +309,21 @@ def record(
     total: int,
     procedure: Procedure,
 ) -> None:
-    """Append results to the journal. Raises DataError: an exam is refused, and the procedure stops at that."""
+    """Append results to the journal. Raises DataError: one is refused, and the procedure stops at that."""
     for result in results:
-        if isinstance(result, Refused) and procedure.on_bad_exam == "error":
-            raise DataError(f"exam {result.key}: {result.reason}")
+        _check_good(result.record if isinstance(result, PreparedExam) else result, procedure)
         journal.append(result)
         procedure.progress(len(journal.entries), total)
     for entry in journal.entries:  # also of an earlier, interrupted call
-        if isinstance(entry, Refused) and procedure.on_bad_exam == "error":
-            raise DataError(f"exam {entry.key}: {entry.reason}")
+        _check_good(entry, procedure)
+
+
+def _check_good(entry: Entry, procedure: Procedure) -> None:
+    """Raise DataError if an exam or gaze on it is refused, and the procedure stops at that."""
+    if procedure.on_bad_exam != "error":
+        return
+    if isinstance(entry, Refused):
+        raise DataError(f"exam {entry.key}: {entry.reason}")
+    for each in (each for view in entry.views for each in view.findings):
+        if each.kind == REFUSED_GAZE:
+            raise DataError(f"exam {entry.exam_id}: gaze on {each.about}: {each.what}")

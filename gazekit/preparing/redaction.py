@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gazekit.prepared.exam_record import ExamRecord
 from gazekit.preparing.one_exam import Task
-from gazekit.records.exam import Exam
+from gazekit.records.exam import REFUSED_GAZE, Exam
 from gazekit.records.refused import Refused
 
 _SHORTEST = 4
@@ -69,3 +70,17 @@ def nameless(task: Task | Refused) -> Task | Refused:
         for view, every in task.recordings.items()
     }
     return replace(task, recordings=recordings)
+
+
+def nameless_record(record: ExamRecord, exam: Exam, root: Path) -> ExamRecord:
+    """Forget the names of an exam's images, and replace those of its files in the reasons for which gaze is refused."""
+    views = []
+    for view in record.without_image_names().views:
+        findings = (
+            replace(each, what=without_names(each.what, files_of(exam), root))
+            if each.kind == REFUSED_GAZE
+            else each
+            for each in view.findings
+        )
+        views.append(replace(view, findings=tuple(findings)))
+    return replace(record, views=tuple(views))

@@ -25,7 +25,7 @@ from gazekit.preparing.regions import find_finder
 from gazekit.reading.identity_rules import identity_rules
 from gazekit.reading.table import LARGEST
 from gazekit.reading.view_names import ViewNames
-from gazekit.records.exam import Exam, Finding
+from gazekit.records.exam import REFUSED_GAZE, Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
 from gazekit.records.lesions import Lesion, MaskFile
 from gazekit.records.recording import Recording
@@ -305,6 +305,8 @@ def tasks_of(
 ) -> Iterator[Task | Refused]:
     """Make a task per exam with its recordings, or refuse it with a reason; gaze files shared by exams are read once.
 
+    A gaze file that cannot be used does not cost the exam: it is noticed.
+
     Args:
         exams: exams of the data set.
         raw: the data set; files outside its folder are refused unless below an allowed one.
@@ -337,16 +339,23 @@ def tasks_of(
     for exam in exams:
         try:
             _check_files(exam, raw, settings)
-            views = [view for view in settings.views if view in exam.images]
-            if joined is None:
-                recordings = {v: _belonging(read, exam, v) for v in views if v in exam.gaze}
-            else:
-                recordings = {v: tuple(joined.matched.get((exam.exam_id, v), ())) for v in views}
         except DataError as error:
             yield Refused(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
-        else:
-            sided, noticed = look_at_headers(exam, views, names, rules, raw.root)
-            yield Task(sided, recordings, settings, raw.root, finder, noticed)
+            continue
+        views = [view for view in settings.views if view in exam.images]
+        recordings: dict[str, tuple[Recording, ...]] = {}
+        refused: dict[str, list[tuple[str, str]]] = {}
+        for view in views:
+            try:
+                if joined is not None:
+                    recordings[view] = tuple(joined.matched.get((exam.exam_id, view), ()))
+                elif view in exam.gaze:
+                    recordings[view] = _belonging(read, exam, view)
+            except DataError as error:
+                refused[view] = [(REFUSED_GAZE, str(error).replace(f"{raw.root}/", ""))]
+        sided, noticed = look_at_headers(exam, views, names, rules, raw.root)
+        noticed = {view: [*refused.get(view, ()), *noticed.get(view, ())] for view in views}
+        yield Task(sided, recordings, settings, raw.root, finder, noticed)
 
 
 def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:

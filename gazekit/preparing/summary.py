@@ -11,7 +11,7 @@ from gazekit.prepared.index import REFUSED, read_findings, read_refused
 from gazekit.prepared.manifest import read_manifest
 from gazekit.preparing.corner import Corner
 from gazekit.preparing.estimate import Work
-from gazekit.records.exam import DOUBT, GAZE, ODD, Finding
+from gazekit.records.exam import DOUBT, GAZE, ODD, REFUSED_GAZE, Finding
 from gazekit.records.refused import Refused
 
 
@@ -55,8 +55,14 @@ class Summary:
 
     @property
     def doubtful(self) -> list[Finding]:
-        """Findings to look at: headers that do not fit their pixels, doubtful regions, suspicious gaze."""
-        return [each for each in self.findings if each.kind in (ODD, DOUBT, GAZE)]
+        """Findings to look at: refused gaze, headers that do not fit their pixels, doubtful regions, odd gaze."""
+        others = [each for each in self.findings if each.kind in (ODD, DOUBT, GAZE)]
+        return [*self.refused_gaze, *others]
+
+    @property
+    def refused_gaze(self) -> list[Finding]:
+        """Recordings, gaze files and finished heat maps that are not used, though their exams are."""
+        return [each for each in self.findings if each.kind == REFUSED_GAZE]
 
     def doubts(self, said: Container[str] = ()) -> Iterator[str]:
         """Put them in words: a line per image, and for gaze a line per doubt, which usually many images share.
@@ -66,7 +72,9 @@ class Summary:
         """
         about: dict[str, list[str]] = {}
         for each in self.doubtful:
-            if each.kind != GAZE:
+            if each.kind == REFUSED_GAZE:
+                yield f"gaze on {each.about} refused: {each.what}"
+            elif each.kind != GAZE:
                 yield f"exam {each.about} {each.what}"
             elif each.what not in said:
                 about.setdefault(each.what, []).append(each.about)
@@ -119,6 +127,12 @@ def check_result(entries: Sequence[Entry], out: Path, *, expects_gaze: bool) -> 
             f"{out}: all {len(entries)} exams were refused; the first, {first.key}: {first.reason}"
         )
     if expects_gaze and not any(view.has_gaze for entry in prepared for view in entry.views):
+        unused = [each for each in findings_of(prepared) if each.kind == REFUSED_GAZE]
+        if unused:
+            raise DataError(
+                f"{out}: no prepared exam has gaze: all was refused, {len(unused)} times; the first, "
+                f"{unused[0].about}: {unused[0].what}"
+            )
         raise DataError(
             f"{out}: no prepared exam has gaze, though there are gaze recordings; see {REFUSED}, and check "
             "that exams and recordings name each other alike"

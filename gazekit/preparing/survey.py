@@ -17,7 +17,7 @@ from gazekit.preparing.workers import prepare_all
 from gazekit.reading.bit_depth import find_depth
 from gazekit.reading.image import BIT_DEPTHS
 from gazekit.reading.window import FIRST
-from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, Exam
+from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, REFUSED_GAZE, Exam
 from gazekit.records.refused import Refused
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ class Faults:
         odd: (exam, view, what) of every image whose header does not fit its pixels or the tables.
         gaze: (exam, view, what) of every gaze recording that looks wrong.
         notes: (exam, view, what) of every image with something else to know, such as a special image.
+        refused_gaze: (exam, view, why) of every recording, gaze file or finished heat map that a preparation would
+            refuse.
         identical: exam and view of the images that hold the same pixels, a tuple per image.
     """
 
@@ -44,6 +46,7 @@ class Faults:
     odd: tuple[tuple[str, str, str], ...] = ()
     gaze: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[tuple[str, str, str], ...] = ()
+    refused_gaze: tuple[tuple[str, str, str], ...] = ()
 
 
 def find_faults(
@@ -89,7 +92,8 @@ def find_faults(
             progress(done, len(images))
     noticed[GAZE][:0] = [(each.about, "", each.what) for each in corner.findings()]
     identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
-    return Faults(tuple(refused), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE, NOTE)))
+    kinds = (DOUBT, ODD, GAZE, NOTE, REFUSED_GAZE)
+    return Faults(tuple(refused), identical, *(tuple(noticed[kind]) for kind in kinds))
 
 
 def _tasks(

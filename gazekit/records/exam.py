@@ -11,6 +11,8 @@ from gazekit.records.lesions import Lesion, MaskFile
 
 NOT_THERE = "image file not there"
 """Text of a finding about an image that is in the tables but not in the folder."""
+REFUSED_GAZE = "refused"
+"""Kind of a finding: gaze on an image that is not used, though the image is."""
 DOUBT = "doubtful"
 """Kind of a finding: the region found in an image is not plausible."""
 ODD = "odd"
@@ -19,7 +21,7 @@ GAZE = "gaze"
 """Kind of a finding: a gaze recording looks wrong."""
 NOTE = "note"
 """Kind of a finding: anything else."""
-KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, GAZE, NOTE)
+KINDS = (REFUSED_GAZE, "dropped", "missing", "disagrees", ODD, DOUBT, GAZE, NOTE)
 """Kinds of findings, most serious first."""
 
 
@@ -101,10 +103,10 @@ class Finding:
     """A remark of a data source to the user, so that nothing is left out silently.
 
     Args:
-        kind: ``"dropped"`` (left out, by a rule), ``"missing"`` (named but not there), ``"disagrees"`` (two places
-            differ, and how that was settled), ``"odd"`` (an image whose header does not match its pixels),
-            ``"doubtful"`` (an image whose region is not plausible), ``"gaze"`` (a recording that looks wrong),
-            ``"note"`` (anything else).
+        kind: ``"refused"`` (gaze on an image that is used without it), ``"dropped"`` (left out, by a rule),
+            ``"missing"`` (named but not there), ``"disagrees"`` (two places differ, and how that was settled),
+            ``"odd"`` (an image whose header does not match its pixels), ``"doubtful"`` (an image whose region is not
+            plausible), ``"gaze"`` (a recording that looks wrong), ``"note"`` (anything else).
         about: the exam, image or file, without a folder.
         what: a sentence, the same for all findings of one sort, so that they can be counted.
     """

@@ -132,7 +132,7 @@ def test_import_writes_what_prepare_takes_and_gives_the_same_data_set(
         np.testing.assert_array_equal(first.heat_map(exam, view), second.heat_map(exam, view))
     assert re.search(r"recordings that match an image +7", direct.stdout)
     assert re.search(r"recordings that match none +1", direct.stdout)
-    assert re.search(r"mlo without a recording +1", direct.stdout)
+    assert re.search(r"mlo without a usable recording +1", direct.stdout)
 
 
 def test_import_can_write_fixations(images: Path, recordings: Path, tmp_path: Path) -> None:

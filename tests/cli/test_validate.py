@@ -151,12 +151,15 @@ def test_the_command_prints_counts_and_what_is_wrong(raw):
     for line in (
         "images that the tables name 16",
         "images that are there 15",
-        "images that are refused 2",
+        "images that are refused 1",
+        "recordings and files of gaze that are refused 1",
     ):
         assert line in lines
     assert "missing 1 image file not there (e004 mlo)" in lines
     assert any("exam e003 view cc: e003_cc.png: not a DICOM, PNG" in line for line in lines)
-    assert any("exam e001 view cc: " in line and "x is 'left'" in line for line in lines)
+    assert any(
+        line.startswith("gaze refused 1 exam e001 view cc: ") and "x is 'left'" in line for line in lines
+    )
     assert "4 patients are on two sides of the given split (p000, p001, p002, p003)" in finished.stderr
 
 
@@ -164,7 +167,8 @@ def test_json_and_tables_only(raw):
     value = json.loads(gazekit("data", "validate", "folder", raw, "--json").stdout)
     assert value["schema"] == "gazekit.validation/1"
     assert value["whole"]["exams"] == 8 and value["missing"] == ["e004 mlo"]
-    assert [row[:2] for row in value["faults"]["refused"]] == [["e001", "cc"], ["e003", "cc"]]
+    assert [row[:2] for row in value["faults"]["refused"]] == [["e003", "cc"]]
+    assert [row[:2] for row in value["faults"]["refused_gaze"]] == [["e001", "cc"]]
     assert value["faults"]["unusable"] == value["faults"]["refused"], "the former name, for one release"
     value = json.loads(gazekit("data", "validate", "folder", raw, "--json", "--tables-only").stdout)
     assert value["faults"] is None

@@ -35,8 +35,9 @@ def of_views(tmp_path):
         told = run(
             exams, tmp_path / "raw", out, crop="none", overwrite=True, jobs=0, gaze_reader=lambda _: Named()
         )
-        if told.refused:
-            return told.refused[0].reason
+        assert not told.refused
+        if told.refused_gaze:
+            return told.refused_gaze[0].what
         dataset = PreparedDataset.open(out)
         scale, margin = 48 / 160, 2  # 160 x 120 in the middle of 48 x 40
         looked = [
@@ -104,7 +105,8 @@ def test_validation_takes_the_recordings_of_an_image_as_the_preparation_does(tmp
         exam.gaze["cc"].write_text(f"{X},e{number},,{number}_mlo.png\n")
     options = {"jobs": 0, "gaze_reader": lambda _: Named()}
     found = validate(Listed(exams), tmp_path / "raw", **options)
-    assert [(each.key, each.view) for each in found.faults.refused] == [("e0", "cc"), ("e1", "cc")]
+    assert found.faults.refused == ()
+    assert [each[:2] for each in found.faults.refused_gaze] == [("e0", "cc"), ("e1", "cc")]
     with pytest.raises(DataError, match="no recording of exam e0, view cc"):
         run(exams, tmp_path / "raw", tmp_path / "out", **options)
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_preparation import Reader, run
+from made_preparation import Listed, Reader, X, Y, run, validate
 from PIL import Image
 from test_prepare import exams, root
 
 from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import read_findings
+from gazekit.preparing.merge import merge
+from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.source import list_exams
 from gazekit.records.lesions import MaskFile
 
@@ -55,16 +58,21 @@ FAULTS = {
     "truncated": (truncated, "0_cc.png: the image is damaged"),
     "outside": (lambda e: other_image(e, e.images["cc"].parent / ".." / "x.png"), "leads out"),
     "mask size": (small_mask, "9 x 9 pixels, its image 160 x 120"),
-    "missing gaze": (
+}
+GAZE_FAULTS = {
+    "missing": (
         lambda e: replace(e, gaze={"cc": e.images["cc"].with_name("no.gaze")}),
         "no such gaze file",
     ),
-    "gaze of another": (
+    "of another": (
         lambda e: other_gaze(e, "5,5,x"),
         "no recording of exam e0, view cc; it has 0.gaze .exam x",
     ),
-    "heat map": (lambda e: replace(e, heat_maps={"cc": black(e)}), "0_heat.png: the heat map is empty"),
-    "gaze outside": (lambda e: other_gaze(e, "-500,20"), "outside the image"),
+    "heat map": (
+        lambda e: replace(e, gaze={}, heat_maps={"cc": black(e)}),
+        "0_heat.png: the heat map is empty",
+    ),
+    "outside": (lambda e: other_gaze(e, "-500,20"), "outside the image"),
 }
 
 
@@ -86,6 +94,48 @@ def test_a_bad_exam_is_listed_or_stops_the_preparation(root, exams, tmp_path, fa
     assert not any(PreparedDataset.open(tmp_path / "nameless").image_names[0].values())
 
 
+@pytest.mark.parametrize("fault", GAZE_FAULTS)
+def test_bad_gaze_is_listed_without_its_exam_or_stops_the_preparation(root, exams, tmp_path, fault):
+    damage, expected = GAZE_FAULTS[fault]
+    exams = [damage(exams[0]), *exams[1:]]
+    summary = run(exams, root, tmp_path / "out", image_names=True, jobs=0)
+    assert (summary.exams, summary.refused, summary.with_gaze["cc"]) == (6, (), 5)
+    (refused,) = [each for each in read_findings(tmp_path / "out") if each.kind == "refused"]
+    assert refused.about == "e0 cc (0_cc.png)" and re.search(expected, refused.what)
+    assert f"gaze on {refused.about} refused: {refused.what}" in list(summary.doubts())
+    for path in (tmp_path / "out").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
+    with pytest.raises(DataError, match=f"exam e0: gaze on cc: .*{expected}"):
+        run(exams, root, tmp_path / "strict", on_bad_exam="error", image_names=True, jobs=0)
+    (nameless,) = run(exams, root, tmp_path / "nameless", jobs=0).refused_gaze
+    assert nameless.about == "e0 cc" and not re.search(r"\w\.(png|gaze)\b", nameless.what), nameless.what
+    (found,) = validate(Listed(exams), root, gaze_reader=lambda _: Reader(), jobs=0).faults.refused_gaze
+    assert found[:2] == ("e0", "cc") and re.search(expected, found[2])
+
+
+def test_one_readers_bad_recording_costs_nobody_elses(root, exams, tmp_path):
+    """Refused, named and counted; what is prepared is as if it had never been recorded."""
+    good = [f"{X},{Y},e0,Ann", f"{X - 30},{Y + 10},e0,Bob"]
+    exams[0].gaze["cc"].write_text("\n".join(good))
+    without = run(exams, root, tmp_path / "without", jobs=0)
+    exams[0].gaze["cc"].write_text("\n".join([good[0], "-500,20,e0,Eve", good[1]]))
+    summary = run(exams, root, tmp_path / "out", jobs=0)
+    (refused,) = summary.refused_gaze
+    assert refused.about == "e0 cc" and "reader Eve" in refused.what
+    assert (summary.exams, summary.with_gaze, without.refused_gaze) == (6, without.with_gaze, [])
+    for name in ("fixations.csv", "index.csv", "images.npy"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
+    kept, alone = (PreparedDataset.open(tmp_path / name) for name in ("out", "without"))
+    assert kept.fingerprint == alone.fingerprint and kept.readers(0, "cc") == ("Ann", "Bob")
+    shards = [tmp_path / f"shard-{number}" for number in (1, 2)]
+    for number, shard in enumerate(shards, start=1):
+        told = run(exams, root, shard, jobs=0, shard=(number, 2))
+        assert told.refused_gaze == ([refused] if number == 1 else [])
+    assert merge(shards, tmp_path / "merged", Procedure()).refused_gaze == [refused]
+    for path in (tmp_path / "out").iterdir():
+        assert path.read_bytes() == (tmp_path / "merged" / path.name).read_bytes(), path.name
+
+
 def test_a_set_without_any_usable_exam_or_any_gaze_is_an_error(root, exams, tmp_path):
     gone = [replace(exam, images={}) for exam in exams]
     with pytest.raises(DataError, match="all 6 exams were refused; the first, e0: missing view"):
@@ -93,8 +143,10 @@ def test_a_set_without_any_usable_exam_or_any_gaze_is_an_error(root, exams, tmp_
     for exam in exams[:2]:
         exam.gaze["cc"].unlink()
     without = [*exams[:2], *(replace(exam, gaze={}) for exam in exams[2:])]
-    with pytest.raises(DataError, match="no prepared exam has gaze"):
-        run(without, root, tmp_path / "other")
+    with pytest.raises(
+        DataError, match="no prepared exam has gaze: all was refused, 2 times; the first, e0 cc: "
+    ):
+        run(without, root, tmp_path / "other", jobs=0)
 
 
 def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
@@ -132,7 +184,7 @@ class Small(Reader):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_a_recording_whose_degree_is_too_small_refuses_its_exam_and_names_no_file(root, exams, tmp_path, own):
+def test_a_recording_whose_degree_is_too_small_is_refused_and_names_no_file(root, exams, tmp_path, own):
     of_exam = {
         f"e{number}": each
         for number, exam in enumerate(exams)
@@ -140,11 +192,11 @@ def test_a_recording_whose_degree_is_too_small_refuses_its_exam_and_names_no_fil
     }
     joined = None if own else [replace(each, exam_id=exam, view="cc") for exam, each in of_exam.items()]
     options = {"gaze_reader": lambda _: Small(own=own), "recordings": joined, "jobs": 0}
-    (refused,) = run(exams, root, tmp_path / "out", **options).refused
-    assert refused.key == "e2" and "the gaze file of view cc" in refused.reason
-    assert "sigma is 0.00" in refused.reason and not re.search(r"Jane|\w\.(gaze|png)", refused.reason)
-    (named,) = run(exams, root, tmp_path / "named", image_names=True, **options).refused
-    assert "2.gaze" in named.reason
+    (refused,) = run(exams, root, tmp_path / "out", **options).refused_gaze
+    assert refused.about == "e2 cc" and "the gaze file of view cc" in refused.what
+    assert "sigma is 0.00" in refused.what and not re.search(r"Jane|\w\.(gaze|png)", refused.what)
+    (named,) = run(exams, root, tmp_path / "named", image_names=True, **options).refused_gaze
+    assert "2.gaze" in named.what
 
 
 def test_a_sigma_of_the_settings_that_is_too_small_is_no_exams_fault(root, exams, tmp_path):

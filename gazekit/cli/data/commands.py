@@ -84,7 +84,8 @@ def prepare(
     allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     on_bad_exam: Annotated[
-        Literal["skip", "error"], typer.Option(help="skip lists it in refused.csv, error stops.")
+        Literal["skip", "error"],
+        typer.Option(help="skip lists it in refused.csv (gaze alone: in findings.csv), error stops."),
     ] = "skip",
     image_names: Annotated[
         bool,
@@ -251,7 +252,11 @@ def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
             ("recordings that match an image", len(recordings) - summary.unmatched_recordings),
             ("recordings that match none", summary.unmatched_recordings),
         ]
-        rows += [(f"{view} without a recording", summary.exams - n) for view, n in summary.with_gaze.items()]
+        rows += [
+            (f"{view} without a usable recording", summary.exams - n) for view, n in summary.with_gaze.items()
+        ]
+    if summary.refused_gaze:
+        rows += [("recordings and files of gaze refused", len(summary.refused_gaze))]
     rows += [("refused", len(summary.refused))]
     rows += [("findings of the data set", len(summary.findings))] if summary.findings else []
     console.print_table(("", "number"), rows, title=str(summary.root))

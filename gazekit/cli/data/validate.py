@@ -154,6 +154,8 @@ def _files(validation: "Validation", region: str) -> Iterator[tuple[object, obje
             yield f"images without a plausible {region}", len(validation.faults.doubtful)
         if validation.with_gaze:
             yield "views whose gaze looks wrong", len(validation.faults.gaze)
+        if validation.with_gaze or validation.faults.refused_gaze:
+            yield "recordings and files of gaze that are refused", len(validation.faults.refused_gaze)
 
 
 def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
@@ -166,7 +168,8 @@ def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
         return
     refused = tuple((each.key, each.view, each.reason) for each in validation.faults.refused)
     others = {kind: getattr(validation.faults, kind) for kind in ("odd", "doubtful", "gaze")}
-    for kind, found in ({"refused": refused} | others).items():
+    gaze = {"gaze refused": validation.faults.refused_gaze}
+    for kind, found in ({"refused": refused} | gaze | others).items():
         for exam, view, what in found[:10]:
             yield kind, 1, f"exam {exam} view {view}: {what}" if view else f"{exam}: {what}"
         rest = len(found) - 10
