@@ -37,7 +37,8 @@ from gazekit.registry.registry import Registry
 from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
-from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
+from gazekit.runs.explain_check.check import check_explanations
+from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import followed
 from gazekit.runs.trained import Progress, Trained, check_ensemble, images_of, open_data, open_trained

@@ -48,7 +48,8 @@ def evaluate(
     predictions.csv into the run directory; other parts, other data and the last weights have separate files
     (evaluation_val.json, evaluation_all_1a2b3c4d.json, evaluation_last.json), which are named at the end.
     """
-    from gazekit.runs.evaluation import SCHEMA, evaluate_run
+    from gazekit.runs.evaluation import evaluate_run
+    from gazekit.runs.files import EVALUATION_SCHEMA
     from gazekit.runs.trained import open_data, open_trained
 
     if per is None:
@@ -61,7 +62,7 @@ def evaluate(
             trained, dataset, part, resamples=resamples, per=per, pool=pool, by=by or (), report=report
         )
     if as_json:
-        console.print_json(SCHEMA, result)
+        console.print_json(EVALUATION_SCHEMA, result)
     else:
         _print(result)
 

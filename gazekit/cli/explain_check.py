@@ -50,7 +50,8 @@ def explain_check(
     with gaze; removes and shows pixels in the order of the maps against a random order; adds noise; shifts the images.
     Writes explain_check.json into the run; report and benchmark show it. Stopped, the same command goes on.
     """
-    from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
+    from gazekit.runs.explain_check.check import check_explanations
+    from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
     from gazekit.runs.explain_check.file import SCHEMA
     from gazekit.runs.trained import open_data, open_trained
 

@@ -19,12 +19,8 @@ from gazekit.presets.layers import (
     component_keys,
     component_kind,
     dotted,
-    environment_layer,
     merge,
     nest,
-    override_layer,
-    preset_layers,
-    read_layer,
 )
 from gazekit.presets.tables import (
     COMMON_SPACE,
@@ -46,17 +42,6 @@ from gazekit.presets.tables import (
     absent,
     read_space,
 )
-
-__all__ = [
-    "Preset",
-    "check_environment",
-    "environment_layer",
-    "override_layer",
-    "preset_layers",
-    "read_layer",
-    "resolve",
-]
-
 
 CheckComponent = Callable[[Key, str, Mapping[str, Any]], tuple[dict[str, Any], list[tuple[str, str]]]]
 """(key, name, options of a component) → (options with defaults, problems)."""

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import pluggy
 
 from gazekit.errors import ConfigurationError, PluginError
-from gazekit.presets import preset
-from gazekit.presets.layers import Key, component_kind
+from gazekit.presets.layers import (
+    Key,
+    component_kind,
+    environment_layer,
+    override_layer,
+    preset_layers,
+    read_layer,
+)
+from gazekit.presets.preset import Preset, check_environment, resolve
 from gazekit.registry import signature
 from gazekit.registry.component import OWN, Component, Failure, Provenance, check_contract, in_words, one_line
 from gazekit.registry.isolation import foreign_code
@@ -164,7 +171,7 @@ class Registry:
         config: Traversable | None = None,
         environment: Mapping[str, str] | None = None,
         overrides: Iterable[str] = (),
-    ) -> preset.Preset:
+    ) -> Preset:
         """Resolve a preset: defaults < ``extends`` < preset < config file < environment < overrides.
 
         Args:
@@ -176,18 +183,18 @@ class Registry:
         Raises:
             ConfigurationError: lists every problem with file and key.
         """
-        layers = preset.preset_layers(name, self._preset_file)
+        layers = preset_layers(name, self._preset_file)
         if config is not None:
-            layers.append(preset.read_layer(config))
+            layers.append(read_layer(config))
             if ("extends",) in layers[-1]:
                 raise ConfigurationError(
                     f"{config}: extends belongs to a preset, and this file lies on top of one; remove it, or take "
                     f"the file itself: --preset {config}"
                 )
-        preset.check_environment(environment or {})
-        layers.append(preset.environment_layer(environment or {}))
-        layers.append(preset.override_layer(overrides))
-        return preset.resolve(name, layers, self._check_component)
+        check_environment(environment or {})
+        layers.append(environment_layer(environment or {}))
+        layers.append(override_layer(overrides))
+        return resolve(name, layers, self._check_component)
 
     def packages(self) -> dict[str, Provenance]:
         """Map each top-level package to its plugin, as far as plugins and components tell where they are."""

@@ -22,11 +22,9 @@ from gazekit.measures.classification.metrics import classification_metrics
 from gazekit.prediction.calibration import Calibration, Method
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats, Integers
-from gazekit.runs.calibration_file import NAME, SCHEMA, StoredCalibration, checksum
+from gazekit.runs.calibration_file import NAME, StoredCalibration, checksum
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.trained import Progress, Trained
-
-__all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
 
 _FEW = 30
 """Exams below which a temperature is mostly chance (ours)."""

@@ -22,12 +22,9 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import as_csv
 from gazekit.records.arrays import Integers
 from gazekit.records.labels import positive_of
-from gazekit.runs.files import EVALUATION_SCHEMA as SCHEMA
 from gazekit.runs.files import Evaluation
 from gazekit.runs.flattery import flattery
 from gazekit.runs.trained import Progress, Trained
-
-__all__ = ["SCHEMA", "evaluate_run"]
 
 
 def evaluate_run(

@@ -26,7 +26,8 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.runs.explain_check import check, checked_maps
-from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
+from gazekit.runs.explain_check.check import check_explanations
+from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
 from gazekit.runs.explain_check.file import CheckRow, ExplainCheck, read_explain_check
 from gazekit.runs.explain_check.words import find, statements
 from gazekit.runs.trained import Trained, open_trained

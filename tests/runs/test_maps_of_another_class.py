@@ -14,7 +14,8 @@ from gazekit.measures.gaze.looked_at import LookedAt
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.runs.evaluation import evaluate_run
-from gazekit.runs.explain_check.check import ExplainCheckSettings, check_explanations
+from gazekit.runs.explain_check.check import check_explanations
+from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
 from gazekit.runs.explain_check.words import find
 from gazekit.runs.trained import Trained, open_trained
 from gazekit.study.pooling import read_run

@@ -28,8 +28,6 @@ from gazekit.runs.explain_check.words import statements, summary
 from gazekit.runs.stored import check_same_data, preset_conflicts
 from gazekit.runs.trained import Trained
 
-__all__ = ["ExplainCheckSettings", "check_explanations"]
-
 Tasks = dict[str, Callable[[], Values]]
 _LABELS = "training.labels"
 
