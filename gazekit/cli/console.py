@@ -104,6 +104,14 @@ def warn(message: str) -> None:
     _say(f"[yellow]warning:[/yellow] {_escape(message)}")
 
 
+def warn_each(messages: Sequence[str], most: int, rest: str) -> None:
+    """Report the first of several doubts, a line each, and the number of the others: ``and 3 more REST``."""
+    for message in messages[:most]:
+        warn(message)
+    if len(messages) > most:
+        warn(f"and {len(messages) - most} more {rest}")
+
+
 def fail(message: str) -> None:
     """Print an error on stderr, even in a process that is silent otherwise."""
     stderr().quiet = False

@@ -246,6 +246,15 @@ def test_brackets_in_the_head_of_a_table_are_shown_and_its_parts_stand_apart(
     assert lines == ["     [first]", "auc  0.1234567", "", "     [/second]", "auc  0.7654321", ""]
 
 
+def test_of_many_doubts_the_first_are_shown_and_the_others_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.warn_each(["a", "b", "c"], 2, "in FILE")
+    console.warn_each(["d"], 2, "in FILE")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["warning: a", "warning: b", "warning: and 1 more in FILE", "warning: d"]
+
+
 def test_brackets_in_help_are_shown() -> None:
     assert "Inputs are the views, [exams, 1, height, width] in [0, 1];" in gazekit("export", "--help").stdout
 

@@ -277,10 +277,8 @@ def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
         )
     for name in [name for name, count in summary.classes.items() if count == 0]:
         console.warn(f"no exam of class '{name}' is left")
-    for refused in summary.refused[:10]:
-        console.warn(f"exam {refused.key} refused: {refused.reason}")
-    if len(summary.refused) > 10:
-        console.warn(f"and {len(summary.refused) - 10} more in {refused_path(summary.root)}")
+    refused = [f"exam {each.key} refused: {each.reason}" for each in summary.refused]
+    console.warn_each(refused, 10, f"in {refused_path(summary.root)}")
     for exams in summary.duplicates:
         console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
 
@@ -308,10 +306,7 @@ def _warn_of_doubts(summary: "Summary", recordings: "list[Recording]") -> None:
     from gazekit.prepared.index import FINDINGS
     from gazekit.records.exam import DOUBT
 
-    lines = list(summary.doubts(doubts_of_reading(recordings)))
-    for line in lines[:10]:
-        console.warn(line)
-    if len(lines) > 10:
-        console.warn(f"and {len(lines) - 10} more in {summary.root / FINDINGS}")
+    doubts = list(summary.doubts(doubts_of_reading(recordings)))
+    console.warn_each(doubts, 10, f"in {summary.root / FINDINGS}")
     if any(each.kind == DOUBT for each in summary.doubtful):
         console.warn("check these images; where they show no such region, prepare with --crop none")

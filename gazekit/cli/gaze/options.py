@@ -127,11 +127,11 @@ def read_recordings(
         found = of_readers(name_recordings(found, names), wanted or ())
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
-    doubts = doubts_of_reading(found)
-    for sentence, about in list(doubts.items())[:_LINES]:
-        console.warn(f"{about[0]}: {sentence}" + (f" (and {len(about) - 1} more)" if len(about) > 1 else ""))
-    if len(doubts) > _LINES:
-        console.warn(f"and {len(doubts) - _LINES} more like these; gazekit gaze validate --json lists all")
+    doubts = [
+        f"{about[0]}: {sentence}" + (f" (and {len(about) - 1} more)" if len(about) > 1 else "")
+        for sentence, about in doubts_of_reading(found).items()
+    ]
+    console.warn_each(doubts, _LINES, "like these; gazekit gaze validate --json lists all")
     return found
 
 

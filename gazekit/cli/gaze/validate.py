@@ -194,10 +194,7 @@ def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[st
         for what, names in doubts(checked).items()
     ]
     for lines in (unreadable, [*images], about):
-        for line in lines[:_LINES]:
-            console.warn(line)
-        if len(lines) > _LINES:
-            console.warn(f"and {len(lines) - _LINES} more like these; --json lists all")
+        console.warn_each(lines, _LINES, "like these; --json lists all")
 
 
 def _draw(checked: "list[Checked]", folder: Path | None) -> None:
