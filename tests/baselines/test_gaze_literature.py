@@ -106,7 +106,7 @@ def test_a_model_with_a_mask_predicts_without_gaze(registry: Registry) -> None:
 
 
 def slow_statistics(rows: Array, cells: int, slots: int) -> list[float]:
-    """Of one exam, ``[F, 8]`` in cells."""
+    """Of one exam, ``[F, 9]`` in cells."""
     of_readers = []
     for reader in range(slots):
         times, visits, before = np.zeros((cells, cells)), 0, None
