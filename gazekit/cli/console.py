@@ -49,6 +49,16 @@ def _console(*, stderr: bool) -> "Console":
     return console
 
 
+def open_closed_streams() -> None:
+    """Open /dev/null where standard input, output or error is closed (``2>&-``); a file would get its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
 @contextmanager
 def lasting_stderr() -> Iterator[None]:
     """Keep working silently when the terminal closes or a pipe breaks."""

@@ -85,6 +85,7 @@ def _show_warning(message: Warning | str, *_where: object, **_how: object) -> No
 
 def main() -> None:
     """Run the command line; a fault of the input ends with one line and its exit code."""
+    console.open_closed_streams()
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(

@@ -81,6 +81,14 @@ def test_a_training_whose_terminal_closes_writes_a_checkpoint_and_ends_with_75(
     assert "stopped at step" in (run / "log.txt").read_text()
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_does_its_work(tiny_run: Path, closed: str) -> None:
+    """As some schedulers start it; Python has no stream then, and a file that is opened would get its number."""
+    command = [sys.executable, "-m", "gazekit", "runs", "list", str(tiny_run)]
+    ended = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], capture_output=True, check=False)
+    assert ended.returncode == 0 and (closed != "2>&-" or b"mammonet_small" in ended.stdout)
+
+
 def test_a_training_without_usable_weights_is_an_error(
     registry: Registry, dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
