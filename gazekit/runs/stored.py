@@ -14,6 +14,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.modelling.build import build_model, check_size
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import read_split
 from gazekit.presets.layers import component_keys, component_kind, flattened, read_tables
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import ComponentChoice
@@ -78,7 +79,7 @@ def other_versions(run: RunDirectory, preset: Preset, registry: Registry, *unrea
 
 def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:
     """Read the split of a run. Raises DataError: it is damaged, changed, or does not cover exactly its data."""
-    split = run.split()
+    split = read_split(run.split_path)
     wrong = sorted(set(split) ^ set(dataset.exam_ids))
     if wrong:
         raise DataError(
@@ -86,7 +87,7 @@ def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:
             f"{'not ' if wrong[0] in split else ''}in {dataset.root} ({len(wrong)} such); the run is damaged; get "
             "another copy, or train it again"
         )
-    return split
+    return run.split()
 
 
 def load_model(
