@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from gazekit.disk.atomic import check_place
-from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.errors import ConfigurationError, DataError, GazekitError
 from gazekit.gaze.formats import gaze_files
+from gazekit.gaze.image_names import named_by, read_names
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
+from gazekit.gaze.readers import of_readers, only_readers
 from gazekit.machine import choose_device
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
@@ -350,6 +352,8 @@ def prepare(
     gaze: Path | str | None = None,
     gaze_format: str = "auto",
     gaze_options: Mapping[str, Any] | None = None,
+    names: Path | str | None = None,
+    reader: str | Sequence[str] = (),
     allow_outside: Iterable[Path | str] = (),
     registry: Registry | None = None,
     note: Callable[[str], None] = print,
@@ -368,6 +372,8 @@ def prepare(
         gaze: file or folder of recordings, joined by exam and view or by image name.
         gaze_format: of these, or ``"auto"``.
         gaze_options: of the gaze format; ``"fixations.NAME"`` of the fixation detection.
+        names: table of ``name``, ``exam_id`` and ``view``: the image that a name in ``gaze`` stands for.
+        reader: whose recordings are used, one name or several; empty takes those of all.
         allow_outside: folders outside ``source`` below which it may name files too.
         registry: where the components come from; None finds all plugins.
         note: told what is read and what looks wrong, in one line each.
@@ -380,20 +386,26 @@ def prepare(
     """
     registry = registry or load_registry()
     readers, fixations = readers_and_settings(registry, gaze_format, gaze_options or {})
+    wanted = [reader] if isinstance(reader, str) else reader
     recordings = None
     if gaze is not None:
         files, others = gaze_files(Path(gaze), readers)
         if others:
             note(f"warning: {len(others)} files in {gaze} are not gaze recordings and are skipped")
-        recordings = [recording for file in files for recording in file.read()]
+        found = [recording for file in files for recording in file.read()]
+        named = found if names is None else named_by(found, read_names(Path(names)))
+        try:
+            recordings = of_readers(named, wanted)
+        except DataError as error:
+            raise DataError(f"{gaze}: {error}") from None
     given = {name: value for name, value in settings.items() if value is not None}
     raw = RawData(
         registry.create("dataset", kind, **(options or {})),
         Path(source),
         positive=given.pop("positive", None),
         allow_outside=tuple(map(Path, allow_outside)),
-        gaze_reader=reader_lookup(registry, readers),
-        gaze_options=reading_options(gaze_format, gaze_options or {}),
+        gaze_reader=reader_lookup(registry, only_readers(readers, wanted)),
+        gaze_options=reading_options(gaze_format, gaze_options or {}, wanted),
         recordings=recordings,
         registry=registry,
     )

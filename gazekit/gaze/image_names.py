@@ -101,11 +101,11 @@ def read_names(path: Path) -> dict[str, Meant]:
         DataError: not readable, a missing column, an empty cell, or a repeated name (with row).
     """
     names: dict[str, Meant] = {}
+    seen: dict[str, str] = {}
     table = open_table(path, COLUMNS)
     for row in table.rows():
         name = "/".join(parts_of(row.word("name")))
-        if name in names:
-            raise DataError(f"{row.where}: name {row['name'][:60]!r} comes again; expected each once")
+        row.check_new("name", name, seen)
         reader = row[READER] or None if READER in table.columns else None
         names[name] = Meant(row.word("exam_id"), row.word("view"), reader)
     if not names:

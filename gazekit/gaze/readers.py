@@ -1,6 +1,6 @@
 """Name the readers of recordings and choose among them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -71,3 +71,10 @@ class OfReaders:
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of the chosen readers. Raises: DataError."""
         return (each for each in recordings_of(self.format, path) if each.reader in self.wanted)
+
+
+def only_readers(formats: "Mapping[str, GazeReader]", wanted: Sequence[str]) -> "Mapping[str, GazeReader]":
+    """Limit formats to the recordings of the chosen readers, or leave them if none is chosen."""
+    if not wanted:
+        return formats
+    return {name: OfReaders(each, tuple(wanted)) for name, each in formats.items()}

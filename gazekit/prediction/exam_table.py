@@ -73,7 +73,7 @@ def read_exam_table(
         row.check_new(ids, key, rows)
         cells = {view: _cell(row, columns[view]) for view in views.views}
         images = {view: files.path(cell) for view, cell in cells.items() if cell}
-        side = side_in(_cell(row, sides), row.where) if sides else ""
+        side = side_in(_cell(row, sides), sides, row.where) if sides else ""
         looks = {
             view: look_at(image, image.parent.parent, views, rules)
             for view, image in images.items()

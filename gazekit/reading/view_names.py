@@ -28,11 +28,11 @@ class Spoken:
     words: frozenset[int] = frozenset()
 
 
-def side_in(cell: str, where: str) -> str:
+def side_in(cell: str, column: str, where: str) -> str:
     """Read a side in a cell of a table, ``"L"`` or ``"R"``; empty if the cell is. Raises: DataError."""
     side = cell.lower()
     if side and side not in SIDES:
-        raise DataError(f"{where}: laterality is {side[:60]!r}; expected L, R or nothing")
+        raise DataError(f"{where}: {column} is {side[:60]!r}; expected L, R or nothing")
     return SIDES.get(side, "")
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -328,15 +329,14 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
     def prepared(each: Trained) -> Mapping[str, Any]:
         return completed(each.facts.preparation)
 
-    first = trained[0]
-    for other in trained[1:]:
+    for first, other in combinations(trained, 2):  # two may differ where a third records no region
         for what, own, its in (
             ("views", first.preset.views, other.preset.views),
             ("classes", first.facts.classes, other.facts.classes),
             ("targets", first.facts.targets, other.facts.targets),
             *((key, prepared(first)[key], prepared(other)[key]) for key in OF_PIXELS),
         ):
-            if own != its:
+            if own != its and not _is_unrecorded(what, own, its):
                 raise ConfigurationError(
                     f"{other.run.path}: {what} {its}, but {first.run.path} has {own}; an ensemble must agree"
                 )
@@ -352,11 +352,16 @@ _MAY_DIFFER = ("window", "dtype", "bit_depth")
 """Settings of the pixels that other data may have for themselves: they suit their files."""
 
 
+def _is_unrecorded(key: str, *values: Any) -> bool:
+    """Whether a setting is the region that images are masked by, which an earlier version did not record."""
+    return key == "masked_by" and "" in values
+
+
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
     """Raise DataError if other data were prepared differently from the training data."""
     here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
     for key in [each for each in OF_PIXELS if each not in _MAY_DIFFER]:
-        if here[key] != there[key] and not (key == "masked_by" and "" in (here[key], there[key])):
+        if here[key] != there[key] and not _is_unrecorded(key, here[key], there[key]):
             how = "cut to its region by the rules of version" if key == "region" else f"prepared with {key}"
             raise DataError(
                 f"{dataset.root}: {how} {here[key]}, the data of {trained.run.path} with {there[key]}; "

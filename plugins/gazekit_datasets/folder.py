@@ -73,7 +73,7 @@ class Folder:
         said = {name: _needed(row, columns, name) for name in NEEDED}
         if self.classes is not None:
             check_label(said["label"], self.classes, row.where)
-        side = side_in(columns.cell(row, "laterality"), row.where)
+        side = side_in(columns.cell(row, "laterality"), "laterality", row.where)
         gaze = _paths(row, columns.gaze, files)
         images = _paths(row, columns.views, files)
         exam_id, patient_id, label = said.values()

@@ -11,6 +11,8 @@ from command_line import gazekit
 from made_data import make_folder, write_exams
 from PIL import Image
 
+import gazekit as python
+from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "gaze"
@@ -332,6 +334,21 @@ def test_recordings_without_a_reader_are_counted_and_a_table_can_name_them(
     named = [*common, "--names", tmp_path / "n.csv"]
     gazekit("data", "prepare", "folder", images, tmp_path / "q", *named)
     assert PreparedDataset.open(tmp_path / "q").readers(0, "cc") == ("Ann", "Ben")
+    gazekit("data", "prepare", "folder", images, tmp_path / "r", *named, "--reader", "Ben")
+
+    def prepare(out: str, reader: str | list[str]) -> PreparedDataset:
+        """As the command does, in Python."""
+        return python.prepare(
+            *("folder", images, tmp_path / out),
+            **{"size": 16, "crop": "none", "gaze": tmp_path / "gaze", "names": tmp_path / "n.csv"},
+            **{"reader": reader, "note": lambda _: None},
+        )
+
+    for theirs, reader in (("q", []), ("r", ["Ben"]), ("r", "Ben")):
+        ours = prepare(f"python_{theirs}", reader)
+        assert ours.fingerprint == PreparedDataset.open(tmp_path / theirs).fingerprint
+    with pytest.raises(DataError, match="gaze: no recording of reader Cid; there are Ann, Ben"):
+        prepare("s", "Cid")
 
 
 @pytest.mark.parametrize("place", [(0, 0), (-1, -1)])

@@ -23,12 +23,13 @@ from pydicom import dcmread
 
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Header, opened_writer
-from gazekit.errors import StorageError
+from gazekit.errors import ConfigurationError, StorageError
 from gazekit.prediction.loose_exams import SIDE_UNKNOWN
 from gazekit.prediction.predict import ExamPrediction
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.discovery import load_registry
-from gazekit.runs.trained import open_trained
+from gazekit.registry.registry import Registry
+from gazekit.runs.trained import check_ensemble, open_trained
 
 
 @pytest.fixture(autouse=True)
@@ -397,6 +398,7 @@ def test_a_table_is_predicted_by_its_rows_and_needs_no_label(
         ("exam_id,cc,mlo\n", "no rows below the header"),
         ("exam_id,cc,mlo\na,1,2\na,1,2\n", "row 3: exam_id 'a' comes again, first in row 2"),
         ("exam_id,cc,mlo,laterality\na,1,2,up\n", "row 2: laterality is 'up'; expected L, R or nothing"),
+        ("exam_id,cc,mlo,Side\na,1,2,up\n", "row 2: Side is 'up'; expected L, R or nothing"),
         ("exam_id,cc,mlo\na,1.png,2.png\n", "a: view cc: there is no such image file"),
         (f"exam_id,cc,mlo\na,{'x' * 300}.png,2.png\n", "304 letters; expected the path of a file"),
     ],
@@ -503,3 +505,21 @@ def test_an_option_without_the_one_that_it_belongs_to_is_refused(
 def test_an_evaluation_that_pools_nothing_takes_no_way_of_pooling(tiny_run: Path) -> None:
     refused = gazekit("evaluate", tiny_run, "--pool", "mean", code=2).stderr
     assert "error: an evaluation without --per takes no --pool; leave it out" in refused
+
+
+def test_a_run_that_does_not_record_its_region_is_of_an_ensemble_but_two_regions_are_not(
+    tiny_run: Path, registry: Registry, tmp_path: Path
+) -> None:
+    masked = {"crop": "none", "mask_outside": True, "region": 1}
+    old, breast, lungs = (
+        open_trained(
+            with_preparation(tiny_run, tmp_path / (region or "old"), masked_by=region, **masked),
+            registry,
+            torch.device("cpu"),
+        )
+        for region in ("", "breast", "lungs")
+    )
+    check_ensemble([old, breast])
+    check_ensemble([lungs, old])
+    with pytest.raises(ConfigurationError, match=r"lungs: masked_by lungs, but .*breast has breast"):
+        check_ensemble([old, breast, lungs])

@@ -158,7 +158,7 @@ def test_a_table_of_names_says_which_image_is_meant(tmp_path):
         ("name,exam_id\na,A\n", "no column view"),
         ("name,exam_id,view\n", "no rows below the header"),
         ("name,exam_id,view\na,,cc\n", "row 2: exam_id is empty"),
-        ("name,exam_id,view\na,A,cc\nA,B,cc\n", "row 3: name 'A' comes again"),
+        ("name,exam_id,view\na,A,cc\nA,B,cc\n", "row 3: name 'a' comes again, first in row 2"),
     ],
 )
 def test_a_table_of_names_with_a_fault_is_one_line(tmp_path, text, message):
@@ -261,7 +261,7 @@ def test_a_table_of_names_may_have_folders(tmp_path):
     joined = join(named_by(some, read_names(path)), TWO_PATIENTS)
     assert list(joined.matched) == [("P1", "cc"), ("P2", "cc"), ("P2", "mlo")]
     path.write_text("name,exam_id,view\nP7\\cc.png,P1,cc\np7/CC.png,P2,cc\n")
-    with pytest.raises(DataError, match=r"row 3: name 'p7/CC\.png' comes again"):
+    with pytest.raises(DataError, match=r"row 3: name 'p7/cc\.png' comes again, first in row 2"):
         read_names(path)
 
 

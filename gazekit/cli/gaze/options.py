@@ -90,11 +90,9 @@ def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
 
 def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":
     """Limit formats to the recordings of some readers; no readers means all."""
-    from gazekit.gaze.readers import OfReaders
+    from gazekit.gaze import readers as of_gaze
 
-    if not wanted:
-        return readers
-    return {name: OfReaders(reader, tuple(wanted)) for name, reader in readers.items()}
+    return of_gaze.only_readers(readers, wanted or ())
 
 
 def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
