@@ -30,6 +30,8 @@ _Values = dict[str, float | tuple[float, float]]
 _MOST_READERS = 12
 """Readers who are measured one by one (ours); of more the mean alone."""
 _WITH_CEILING = ("nss", "information_gain")
+_SHARES = ("pointing_game",)
+"""Measures that say whether something holds of an exam."""
 
 
 def evaluate(
@@ -245,5 +247,5 @@ def _over_exams(
         else:
             means.setdefault(patients, {})[name] = values
     for patients, of_patients in means.items():
-        found |= mean_intervals(of_patients, patients, resamples=resamples)
+        found |= mean_intervals(of_patients, patients, shares=_SHARES, resamples=resamples)
     return {name: found[name] for name in per_measure if name in found}

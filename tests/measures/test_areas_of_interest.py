@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations
@@ -285,3 +286,13 @@ def test_a_summary_is_of_all_of_each_reader_and_of_each_class(dataset):
     assert found[None, 1].readings == 1 and found[None, 0].looked_at.value == pytest.approx(1 / 3)
     (alone,) = summarise_areas(dataset, readings[:1])
     assert (alone.reader, alone.label) == (None, None)
+
+
+@pytest.mark.parametrize("fixations", [0, 2])
+def test_an_area_that_all_or_none_looked_at_has_the_exact_interval_of_its_patients(dataset, fixations):
+    """Every resample repeats it."""
+    readings = [reading(exam, "Ann", fixations) for exam in range(12)]
+    patients = len({dataset.patient_ids[exam] for exam in range(12)})
+    looked_at = summarise_areas(dataset, readings, resamples=50)[0].looked_at
+    exact = stats.binomtest(patients if fixations else 0, patients).proportion_ci(method="exact")
+    assert (looked_at.low, looked_at.high) == pytest.approx((exact.low, exact.high))

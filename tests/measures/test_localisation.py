@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from gazekit.errors import DataError
 from gazekit.measures.attention.localisation import best_iou, energy_inside, localisation, pointing_game
 from gazekit.measures.attention.resizing import resize_bilinear
+from gazekit.measures.evaluate import evaluate
+from gazekit.prediction.predictions import Predictions
 
 
 def slow_best_iou(values, mask):
@@ -88,3 +91,16 @@ def test_a_constant_map_scores_the_area_of_the_lesion():
 def test_an_empty_mask_is_refused(measure):
     with pytest.raises(DataError, match="lesion mask is empty"):
         measure(np.ones((2, 2)), np.zeros((4, 4), dtype=bool))
+
+
+def test_a_pointing_game_that_is_won_or_lost_everywhere_has_the_exact_interval_of_its_patients(dataset):
+    """Every resample repeats it."""
+    even, exams = np.full((len(dataset), 2), 0.5, dtype=np.float32), np.arange(len(dataset))
+    patients = len({dataset.patient_ids[exam] for exam in np.flatnonzero(dataset.has_mask[:, 0])})
+    for sign in (1, -1):
+        maps = {"cc": sign * np.asarray(dataset.masks[:, 0], dtype=np.float32)}
+        found = evaluate(dataset, Predictions(exams, even, even, maps), resamples=50)["localisation"]
+        exact = stats.binomtest(patients if sign > 0 else 0, patients).proportion_ci(method="exact")
+        hits = found["pointing_game"]
+        assert (hits.low, hits.high) == pytest.approx((exact.low, exact.high))
+        assert found["best_iou"].method != "exact"

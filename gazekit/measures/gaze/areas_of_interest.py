@@ -181,7 +181,7 @@ def summarise_areas(
             looked = [float(each.found.fixations > 0) for each in own]
             interval = Interval(float(np.mean(looked)), math.nan, math.nan)
             if len(set(patients)) > 1:
-                interval = mean_interval(looked, patients, resamples=resamples)
+                interval = mean_interval(looked, patients, is_share=True, resamples=resamples)
             found.append(AreaSummary(reader, label, area, len(own), interval, *_averages(own)))
     return found
 

@@ -263,13 +263,17 @@ def mean_interval(
     seed: int = 0,
     resamples: int = 2000,
     bounded: bool = True,
+    is_share: bool = False,
 ) -> Interval:
     """Average one finite number per exam, with a 95 % interval over patients; arguments as in `patient_bootstrap`.
+
+    The mean of a number that says whether something holds of an exam (``is_share``) has the exact interval if it holds
+    of all or none; see `Statistic`.
 
     Raises:
         DataError: fewer than two patients, or a value that is not finite.
     """
-    mean = _mean_of(np.asarray(values, dtype=np.float64), bounded=bounded)
+    mean = _mean_of(np.asarray(values, dtype=np.float64), bounded=bounded, is_share=is_share)
     return patient_bootstraps({"": mean}, patients, seed=seed, resamples=resamples)[""]
 
 
@@ -277,14 +281,18 @@ def mean_intervals(
     values: Mapping[str, Sequence[float] | Floats],
     patients: Sequence[str],
     *,
+    shares: Sequence[str] = (),
     resamples: int = 2000,
 ) -> dict[str, Interval]:
-    """Average several numbers per exam by name, each as in `mean_interval`, from the same resamples."""
-    means = {name: _mean_of(np.asarray(each, dtype=np.float64)) for name, each in values.items()}
+    """Average numbers per exam by name (some are ``shares``), each as in `mean_interval`, from the same resamples."""
+    means = {
+        name: _mean_of(np.asarray(each, dtype=np.float64), is_share=name in shares)
+        for name, each in values.items()
+    }
     return patient_bootstraps(means, patients, resamples=resamples)
 
 
-def _mean_of(exams: Floats, *, bounded: bool = True) -> Statistic:
+def _mean_of(exams: Floats, *, bounded: bool = True, is_share: bool = False) -> Statistic:
     if not np.isfinite(exams).all():
         row = int(np.argmin(np.isfinite(exams)))
         raise DataError(f"value of row {row} is {exams[row]}: expected a number; leave that exam out")
@@ -292,4 +300,5 @@ def _mean_of(exams: Floats, *, bounded: bool = True) -> Statistic:
     def mean(weights: Floats) -> Floats:
         return np.asarray(weights @ exams / weights.sum(axis=1))
 
-    return Statistic(mean, partial(mean_without, exams), bounded)
+    everyone = np.ones(len(exams), dtype=bool)
+    return Statistic(mean, partial(mean_without, exams), bounded, share_of=everyone if is_share else None)
