@@ -72,13 +72,20 @@ def _shared() -> dict[str, Any]:
     numpy: Any = sys.modules.get("numpy")
     found: dict[str, Any] = {
         "torch's default dtype": "float32" if torch is None else str(torch.get_default_dtype()).split(".")[1],
-        "torch's default device": "cpu" if torch is None else str(torch.get_default_device()),
+        "torch's default device": "cpu" if torch is None else _default_device(torch),
         "torch's gradient mode": torch is None or torch.is_grad_enabled(),
         _NUMPY: _ERRORS if numpy is None else numpy.geterr(),
     }
     with suppress(FileNotFoundError):  # it was removed
         found["the working directory"] = Path.cwd()
     return found
+
+
+def _default_device(torch: Any) -> str:
+    try:
+        return str(torch.get_default_device())
+    except Exception:  # torch tries a device that has no number, and this machine may have none
+        return "one that is not there"
 
 
 _NUMPY = "NumPy's handling of errors"

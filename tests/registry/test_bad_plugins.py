@@ -96,6 +96,10 @@ REFUSED = {
         FUSION.replace("return {", "torch.set_default_device('meta')\n    return {"),
         "RuntimeError: changes torch's default device, which all other code shares",
     ),
+    "a default device that is not there": (
+        FUSION.replace("return {", "torch.set_default_device('xpu')\n    return {"),
+        "RuntimeError: changes torch's default device, which all other code shares",
+    ),
     "an exception whose message fails": (
         "class Odd(Exception):\n    def __str__(self):\n        return self.lost\nraise Odd",
         "Odd: its message cannot be read (AttributeError)",
