@@ -13,13 +13,15 @@ from made_preparation import run, write_exams
 from tiny import tiny
 
 from gazekit.contracts.heat_map import RECORDING, goes_on
+from gazekit.errors import DataError
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.measures.gaze.areas_of_interest import dwell_on
 from gazekit.measures.gaze.scanpath import scanpath_similarity
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.exam_record import JOURNAL_ENTRY, ReaderFixation, fixation_digest
+from gazekit.prepared.exam_record import FIXATION_COLUMNS, JOURNAL_ENTRY, ReaderFixation, fixation_digest
+from gazekit.prepared.exam_record import RECORDING as RECORDING_COLUMN
 from gazekit.prepared.fixation_table import FixationTable
-from gazekit.prepared.index import write_table
+from gazekit.prepared.index import read_fixations, write_table
 from gazekit.prepared.verification import faults_of, seal
 from gazekit.preparing.journal import read_journal
 from gazekit.records.recording import Recording
@@ -112,6 +114,14 @@ def test_a_set_of_an_earlier_version_is_read_as_before(read_twice: PreparedDatas
     ann, bob = earlier.fixations(0, "cc")
     assert [len(each) for each in ann.recordings()] == [4] and len(bob.recordings()) == 1
     assert earlier.fingerprint != read_twice.fingerprint, "what a training reads differs"
+
+
+@pytest.mark.parametrize("cell", ["nan", "1.5", ""])
+def test_a_number_that_is_not_whole_is_refused(tmp_path: Path, cell: str) -> None:
+    names = (*FIXATION_COLUMNS, RECORDING_COLUMN)
+    write_table(tmp_path / "fixations.csv", names, [["e0", "cc", "Ann", 1, 2, 0, 300, cell]])
+    with pytest.raises(DataError, match=r"fixations\.csv: row 2: .*; the prepared data set is damaged"):
+        list(read_fixations(tmp_path))
 
 
 def rows_of(onsets: list[float], recordings: list[int]) -> list[tuple[str, ReaderFixation]]:
