@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -411,14 +412,21 @@ def _link(existing: Path, path: Path) -> None:
 
 def _write_altered(drawn: Path, path: Path, random: np.random.Generator) -> None:
     """Copy an image of the phantom whose 14-bit pixels, outside the background, differ by up to 1 of 128."""
-    import pydicom
-
-    content, length = bytearray(drawn.read_bytes()), len(pydicom.dcmread(drawn).PixelData)
+    stored, length = _drawn(drawn)
+    content = bytearray(stored)
     pixels = np.frombuffer(content, dtype="<u2", offset=len(content) - length)
     pixels ^= (
         (random.integers(0, 2, len(pixels), dtype=np.uint16) << 7) * (pixels < _BACKGROUND) * (pixels > 0)
     )
     path.write_bytes(content)
+
+
+@cache
+def _drawn(path: Path) -> tuple[bytes, int]:
+    """The file of a drawn image, and how many of its last bytes are pixels."""
+    import pydicom
+
+    return path.read_bytes(), len(pydicom.dcmread(path).PixelData)
 
 
 def make_prepared(folders: Folders) -> None:
