@@ -451,4 +451,4 @@ class FixationRow(NamedTuple):
     duration_ms: float
     sigma_x: float = nan
     sigma_y: float = nan
-    recording: int = 0
+    recording: float = 0

@@ -105,8 +105,8 @@ def read_fixations(root: Path) -> Iterator[FixationRow]:
         try:
             names = (*FIXATION_COLUMNS[3:], *SIGMA_COLUMNS)
             numbers = [float(cell) if (cell := row.get(name)) else nan for name in names]
-            recording = int(row.get(RECORDING, 0))
-            yield FixationRow(row["exam_id"], row["view"], row["reader"], *numbers, recording)
+            numbers.append(int(row.get(RECORDING, 0)))
+            yield FixationRow(row["exam_id"], row["view"], row["reader"], *numbers)
         except ValueError as error:
             raise DataError(f"{path}: row {number}: {error}; {TABLE.remedy}") from None
 
