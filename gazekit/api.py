@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, ge
 from gazekit.disk.atomic import check_place
 from gazekit.errors import ConfigurationError, DataError, GazekitError
 from gazekit.gaze.formats import gaze_files
-from gazekit.gaze.image_names import named_by, read_names
+from gazekit.gaze.image_names import check_named, named_by, read_names
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.gaze.readers import of_readers, only_readers
 from gazekit.machine import choose_device
@@ -387,6 +387,7 @@ def prepare(
     registry = registry or load_registry()
     readers, fixations = readers_and_settings(registry, gaze_format, gaze_options or {})
     wanted = [reader] if isinstance(reader, str) else reader
+    check_named(None if names is None else Path(names), gaze)
     recordings = None
     if gaze is not None:
         files, others = gaze_files(Path(gaze), readers)

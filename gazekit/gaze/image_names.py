@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path, PureWindowsPath
 
 from gazekit.disk.wording import first_few
-from gazekit.errors import DataError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.reading.table import open_table
 from gazekit.reading.view_names import split_words
 from gazekit.records.recording import Recording
@@ -111,6 +111,14 @@ def read_names(path: Path) -> dict[str, Meant]:
     if not names:
         raise DataError(f"{path}: no rows below the header; expected one per name")
     return names
+
+
+def check_named(names: Path | None, gaze: Path | str | None) -> None:
+    """Raise ConfigurationError if a table names recordings and none are given."""
+    if names is not None and gaze is None:
+        raise ConfigurationError(
+            f"{names} names recordings, and none are given; add --gaze PATH, or leave out --names"
+        )
 
 
 def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[Recording]:

@@ -12,7 +12,7 @@ from made_data import make_folder, write_exams
 from PIL import Image
 
 import gazekit as python
-from gazekit.errors import DataError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "gaze"
@@ -349,6 +349,11 @@ def test_recordings_without_a_reader_are_counted_and_a_table_can_name_them(
         assert ours.fingerprint == PreparedDataset.open(tmp_path / theirs).fingerprint
     with pytest.raises(DataError, match="gaze: no recording of reader Cid; there are Ann, Ben"):
         prepare("s", "Cid")
+    alone = ["--size", "16", "--names", tmp_path / "n.csv"]
+    said = gazekit("data", "prepare", "folder", images, tmp_path / "s", *alone, code=2).stderr
+    assert "names recordings, and none are given; add --gaze PATH" in said
+    with pytest.raises(ConfigurationError, match="add gaze=PATH, or leave out names"):
+        python.prepare("folder", images, tmp_path / "s", names=tmp_path / "n.csv")
 
 
 @pytest.mark.parametrize("place", [(0, 0), (-1, -1)])

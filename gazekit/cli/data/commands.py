@@ -110,11 +110,13 @@ def prepare(
 
     Repeat the command to resume a killed preparation.
     """
+    from gazekit.gaze.image_names import check_named
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.preparing.prepare import Procedure
     from gazekit.preparing.prepare import prepare as prepare_data
     from gazekit.preparing.source import RawData
 
+    check_named(names, gaze)
     kind, positive = data_source(dataset, overrides)
     readers, detection = readers_and_settings(gaze_format, gaze_settings, "--gaze-set")
     recordings = None if gaze is None else read_recordings(gaze, readers, names, reader)
