@@ -54,7 +54,8 @@ def test_the_screen_has_a_row_per_area_and_class(dataset: PreparedDataset, boxes
     lines = gazekit("gaze", "areas", dataset.root, "--areas", boxes, COLUMNS="100").stdout.splitlines()
     chance = (dataset.masks[:22] > 0).mean()  # the last two exams have no gaze
     assert lines[0] == "44 images with gaze and an area, 1 reader"
-    assert lines[2].split() == ["all", "lesion", "44", "1.000", "0", "500", "1.000", f"{chance:.3f}", "1"]
+    exact = ["1.000", f"[{0.025 ** (1 / 11):.3f},", "1.000]"]  # each of the 11 patients looked at it
+    assert lines[2].split() == ["all", "lesion", "44", *exact, "0", "500", "1.000", f"{chance:.3f}", "1"]
     assert lines[3].split()[:5] == ["all", "left", "half", "8", "0.500"]
     assert re.sub(" +", " ", lines[-1]).strip() == "malignant left half 4 0.000 – 0 0.000 0.500 0"
     assert max(map(len, lines)) <= 100
