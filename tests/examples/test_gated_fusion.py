@@ -47,7 +47,7 @@ def test_its_own_tests_pass() -> None:
 
 def test_it_is_found_and_keeps_its_promises(environment: FreshEnvironment) -> None:
     rows = json.loads(gazekit(environment, "plugins", "list", "--json"))["components"]
-    (row,) = [row for row in rows if row["name"] == "gated"]
+    (row,) = [row for row in rows if (row["kind"], row["name"]) == ("fusion", "gated")]
     assert (row["package"], row["version"], row["status"]) == ("gated-fusion", "1.0.0", "ok")
     results = json.loads(gazekit(environment, "plugins", "check", "gated-fusion", "--json"))["results"]
     assert {result["what"] for result in results} == {"fusion gated", "preset mammonet_small_gated"}
