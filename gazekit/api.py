@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, ge
 from gazekit.disk.atomic import check_place
 from gazekit.errors import ConfigurationError, DataError, GazekitError
 from gazekit.gaze.formats import gaze_files
-from gazekit.gaze.image_names import check_named, named_by, read_names
+from gazekit.gaze.image_names import check_named, named_by_table
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.gaze.readers import of_readers, only_readers
 from gazekit.machine import choose_device
@@ -394,7 +394,7 @@ def prepare(
         if others:
             note(f"warning: {len(others)} files in {gaze} are not gaze recordings and are skipped")
         found = [recording for file in files for recording in file.read()]
-        named = found if names is None else named_by(found, read_names(Path(names)))
+        named = named_by_table(found, None if names is None else Path(names))
         try:
             recordings = of_readers(named, wanted)
         except DataError as error:

@@ -121,6 +121,11 @@ def check_named(names: Path | None, gaze: Path | str | None) -> None:
         )
 
 
+def named_by_table(recordings: list[Recording], path: Path | None) -> list[Recording]:
+    """Name recordings by a table, if there is one; see `named_by`. Raises: DataError."""
+    return recordings if path is None else named_by(recordings, read_names(path))
+
+
 def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[Recording]:
     """Set exam and view as the table gives them for the image name, else for the file; leave others as they are.
 

@@ -90,13 +90,13 @@ MEASURES = {
     "positive_predictive_value": Measure(
         "classification",
         "Positive predictive value",
-        "share of the exams called positive that are; it depends on the share of positive exams",
+        "share of the exams called positive that are positive; it depends on how common they are",
         in_studies=False,
     ),
     "negative_predictive_value": Measure(
         "classification",
         "Negative predictive value",
-        "share of the exams called negative that are; it depends on the share of positive exams",
+        "share of the exams called negative that are negative; it depends on how common they are",
         in_studies=False,
     ),
     "nss": Measure(

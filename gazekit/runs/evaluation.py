@@ -15,6 +15,7 @@ from gazekit.measures.evaluate import Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
 from gazekit.measures.limits import limits_of
 from gazekit.measures.offered import offered_metrics
+from gazekit.measures.statistics.intervals import INTERVAL_METHOD
 from gazekit.measures.subgroups import Subgroup, groupings, limits_of_subgroups, measure_subgroups
 from gazekit.measures.units import How, Per, pooled_metrics
 from gazekit.prediction.predictions import Predictions
@@ -108,7 +109,7 @@ def _record(
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
         "classes": _classes(dataset, labels),
         "positive": positive_of(dataset.classes),
-        "interval": "95 %, bootstrap over patients",
+        "interval": f"95 %, {INTERVAL_METHOD}",
         "leak": trained.facts.leak,
         "threshold": doubt,
         "called_above": predictions.threshold,

@@ -25,7 +25,7 @@ def _sentences(trained: Trained, dataset: PreparedDataset, part: str) -> Iterato
     if trained.preset.training.labels == "permuted":
         yield "The model was trained on permuted labels, as a control: it has learnt nothing true."
     if dataset.fingerprint != trained.facts.fingerprint:
-        trained.run.split()  # is the one that it was trained on
+        trained.run.split()  # raises if it was changed since
         patients, known = set(dataset.patient_ids), patients_in(trained.run.split_path, "train")
         if trained.preset.training.select != "last":
             known |= patients_in(trained.run.split_path, "val")

@@ -73,7 +73,7 @@ def in_pretraining(
 
 def in_run(run: RunDirectory) -> list[SeenBefore]:
     """Find the patients whom the weights of a run have seen, in it and before it. Raises DataError: it is damaged."""
-    run.split()  # is the one whose patients the weights have seen
+    run.split()  # raises if it was changed since
     rows = read_table(run.split_path, COLUMNS, KIND)
     own = hashed(row["patient_id"] for row in rows if row["split"] != "test")
     remedy = f"train on the split of that run (--split {run.split_path})"

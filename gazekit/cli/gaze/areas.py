@@ -48,6 +48,7 @@ def areas(
     """
     from gazekit.errors import ConfigurationError
     from gazekit.measures.gaze.areas_of_interest import measure_areas, summarise_areas
+    from gazekit.measures.statistics.intervals import INTERVAL_METHOD
     from gazekit.prepared.areas import read_areas
     from gazekit.prepared.dataset import PreparedDataset
     from gazekit.prepared.index import write_table
@@ -67,7 +68,7 @@ def areas(
         summary = [_plain(dataset, each) for each in summaries]
         value = {
             "data": str(data),
-            "interval": "95 %, bootstrap over patients",
+            "interval": f"95 %, {INTERVAL_METHOD}",
             "readings": rows,
             "areas": summary,
         }
@@ -110,6 +111,8 @@ def _plain(dataset: "PreparedDataset", of: "AreaSummary") -> dict[str, Any]:
 
 
 def _print(dataset: "PreparedDataset", found: "list[AreaReading]", summaries: "list[AreaSummary]") -> None:
+    from gazekit.measures.statistics.intervals import INTERVAL_METHOD
+
     images = {(each.exam, each.view) for each in found}
     readers = len({each.reader for each in found})
     of_readers = [each for each in summaries if each.label is None]
@@ -128,7 +131,7 @@ def _print(dataset: "PreparedDataset", found: "list[AreaReading]", summaries: "l
             fold="class",
         )
     console.note(
-        "looked at: share of the readings, [95 %] by bootstrap over patients; first: time to the first fixation inside "
+        f"looked at: share of the readings, [95 %]: {INTERVAL_METHOD}; first: time to the first fixation inside "
         "(where there is one); share: of the fixation time; chance: of the image; medians, but means of the shares"
     )
     gaze = dataset.fixation_table

@@ -117,12 +117,13 @@ def read_recordings(
     Doubts about how they were read are reported. Raises: DataError.
     """
     from gazekit.errors import DataError
+    from gazekit.gaze.image_names import named_by_table
     from gazekit.gaze.lost import doubts_of_reading
     from gazekit.gaze.readers import of_readers
 
     found = [recording for file in find_gaze_files(source, readers) for recording in file.read()]
     try:
-        found = of_readers(name_recordings(found, names), wanted or ())
+        found = of_readers(named_by_table(found, names), wanted or ())
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
     doubts = [
@@ -168,13 +169,6 @@ def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> 
         )
     elif unnamed:
         console.note(f"{first_few(unnamed, most=1)}: names no image; assumed to be of {image.name}")
-
-
-def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":
-    """Name the recordings by a table, if there is one. Raises: DataError."""
-    from gazekit.gaze.image_names import named_by, read_names
-
-    return recordings if names is None else named_by(recordings, read_names(names))
 
 
 def exams_of(

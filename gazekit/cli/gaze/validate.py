@@ -21,7 +21,6 @@ from gazekit.cli.gaze.options import (
     ReaderNames,
     exams_of,
     find_gaze_files,
-    name_recordings,
     readers_and_settings,
 )
 from gazekit.cli.options import Json
@@ -78,6 +77,7 @@ def validate(
     recordings that look wrong.
     """
     from gazekit.errors import DataError
+    from gazekit.gaze.image_names import named_by_table
     from gazekit.gaze.matching import join
     from gazekit.gaze.readers import of_readers
     from gazekit.machine import available_cores
@@ -89,7 +89,7 @@ def validate(
     found, unreadable = read_files(files)
     if not found:
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
-    found = of_readers(name_recordings(found, names), reader or ())
+    found = of_readers(named_by_table(found, names), reader or ())
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
     region = _region(dataset, dataset_settings, crop) if dataset else None
     joined = join(found, exams) if dataset else None

@@ -59,7 +59,7 @@ def net_benefit(pooled: Pooled, weights: Floats | None = None) -> Floats:
 
         NB(p) = TP - FP · p / (1 - p)
 
-    Who treats above p holds the harm of treating a negative exam to be p / (1 - p) of the benefit of treating a
+    To treat above p is to take the harm of treating a negative exam for p / (1 - p) of the benefit of treating a
     positive one. To treat nobody has a net benefit of 0; see `treat_all`. Args as in `roc`.
 
     Source: Vickers & Elkin 2006, doi:10.1177/0272989X06295361.

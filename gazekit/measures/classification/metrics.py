@@ -76,7 +76,7 @@ def classification_metrics(
 ) -> dict[str, Interval]:
     """Compute every classification metric with its 95 % interval over patients.
 
-    Two classes: column 1 is the positive class; ``accuracy`` and `rates` call it above the threshold; ``brier`` is
+    Two classes: column 1 is the positive class, called above the threshold by ``accuracy`` and `rates`; ``brier`` is
     the mean of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
     one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over classes;
     ``calibration_error`` bins the probability of the called class. A resample without one of the classes present has

@@ -13,6 +13,8 @@ from gazekit.errors import DataError
 from gazekit.measures.statistics.leaving_out import CELLS_PER_BATCH, LeavingOut, mean_without, one_by_one
 from gazekit.records.arrays import Booleans, Floats, Integers
 
+INTERVAL_METHOD = "bootstrap over patients, exact for shares of 0 or 1"
+"""How the intervals of an evaluation are made, in words."""
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
 

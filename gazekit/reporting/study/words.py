@@ -119,7 +119,7 @@ def reading(result: StudyResult) -> tuple[str, ...]:
     compared = sum(row.comparison is not None for row in result.rows)
     said = [
         "± is the standard deviation over the runs of a system, each on its own test part; [ ] is a 95 % interval "
-        "by bootstrap over patients of the pooled predictions, an exam's runs averaged",
+        "over patients of the pooled predictions, an exam's runs averaged: by bootstrap, exact for shares of 0 or 1",
     ]
     if compared:
         said.append(
