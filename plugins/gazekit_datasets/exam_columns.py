@@ -88,6 +88,8 @@ def find_columns(
         )
     if not rows:
         raise DataError(f"{table}: no rows below the header; expected one per exam")
+    if "split" in names and all(is_missing(row[names["split"]]) for row in rows):
+        del names["split"]  # named below, like every column that says nothing
     findings = [
         Finding("note", column, f"column read as {name}") for name, column in names.items() if column != name
     ]

@@ -129,7 +129,9 @@ def _part(row: Row, columns: Columns) -> str | None:
     word = row[columns.names["split"]]
     part = part_named(word)
     if part is None:
-        raise DataError(f"{row.where}: split is {word[:60]!r}; expected {', '.join(PARTS)} in every row")
+        raise DataError(
+            f"{row.where}: split is {word[:60]!r}; expected {', '.join(PARTS)} in every row, or no word in any"
+        )
     return part
 
 

@@ -175,6 +175,23 @@ def test_words_for_the_parts_of_a_split_are_known(tmp_path):
     assert [exam.part for exam in exams] == ["train", "train", "val", "val", "test", "test"]
 
 
+def test_a_split_column_without_a_word_is_no_split(tmp_path):
+    for word, other in (("", "na"), ("-", "None")):
+        rows = f"a,p,1,{word},a.png\nb,q,0,{other},b.png\n"
+        finding, *exams = Folder().exams(table(tmp_path, "exam_id,patient_id,label,Split,cc\n" + rows))
+        assert [exam.part for exam in exams] == [None, None]
+        assert (finding.kind, finding.about, finding.what) == (
+            *("dropped", "Split"),
+            "column dropped: no cell says anything",
+        )
+    with pytest.raises(DataError, match="row 3: split is 'NA'; expected .* in every row, or no word in any"):
+        list(
+            Folder().exams(
+                table(tmp_path, "exam_id,patient_id,label,split,cc\na,p,1,train,a.png\nb,q,0,NA,b.png\n")
+            )
+        )
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
