@@ -14,7 +14,7 @@ from gazekit.measures.catalogue import CLASS_GROUP, READER_GROUP
 from gazekit.measures.classification.metrics import classification_metrics
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.classification.threshold import called_class
-from gazekit.measures.gaze.agreement import fixation_measures, gaze_agreement
+from gazekit.measures.gaze.agreement import fixation_measures, heat_map_measures
 from gazekit.measures.gaze.looked_at import LookedAt, heat_maps_of
 from gazekit.measures.gaze.observer_ceiling import observer_ceiling, share_interval
 from gazekit.measures.gaze.scanpath import predicted_scanpath, scanpath_similarity, untimed
@@ -88,7 +88,7 @@ def evaluate(
         if not dataset.has_gaze[exam, column]:
             return None
         attention = resize_bilinear(attention, dataset.size)  # once for all measures
-        found: _Values = {**gaze_agreement(attention, dataset.heat_map(exam, view))}
+        found: _Values = {**heat_map_measures(attention, dataset.heat_map(exam, view))}
         points = looked.points(exam, view)
         if points:
             measures = fixation_measures(dataset.size, looked.elsewhere(exam, view))

@@ -12,7 +12,8 @@ from gazekit.measures.former_names import by_current_name, with_former_names
 from gazekit.measures.gaze.agreement import (
     auc_judd,
     correlation,
-    gaze_agreement,
+    fixation_measures,
+    heat_map_measures,
     kl_divergence,
     nss,
     shuffled_auc,
@@ -85,7 +86,9 @@ def slow(attention, gaze, fixations, others):
 
 
 def agreement(attention, gaze, fixations, others):
-    return gaze_agreement(attention, gaze, fixations, fixation_counts(others, gaze.shape))
+    measures = fixation_measures(gaze.shape, fixation_counts(others, gaze.shape))
+    compared = {name: measure(attention, fixations) for name, measure in measures.items()}
+    return heat_map_measures(attention, gaze) | compared
 
 
 @settings(max_examples=40, deadline=None)
@@ -105,7 +108,7 @@ def test_scale_and_offset_of_attention_are_not_judged(seed, scale, offset):
 
 def test_attention_that_is_the_gaze_is_perfect():
     _, gaze, _, _ = case(0)
-    found = gaze_agreement(gaze, gaze)
+    found = heat_map_measures(gaze, gaze)
     assert found == pytest.approx({"correlation": 1.0, "kl_divergence": 0.0, "similarity": 1.0}, abs=1e-9)
     assert correlation(-gaze, gaze) == pytest.approx(-1)
 
@@ -128,8 +131,8 @@ def test_peak_at_the_only_fixation_scores_as_high_as_can_be():
     attention[2, 3] = 1.0
     on_peak, off_peak = np.array([[3.5, 2.5]]), np.array([[0.5, 0.5]])
     assert auc_judd(attention, on_peak, (4, 5)) == pytest.approx(1.0)
-    assert shuffled_auc(attention, on_peak, off_peak, (4, 5)) == 1.0
-    assert shuffled_auc(attention, off_peak, on_peak, (4, 5)) == 0.0
+    assert shuffled_auc(attention, on_peak, fixation_counts(off_peak, (4, 5))) == 1.0
+    assert shuffled_auc(attention, off_peak, fixation_counts(on_peak, (4, 5))) == 0.0
     assert nss(attention, on_peak, (4, 5)) == pytest.approx(math.sqrt(19))  # (1 - 1/20) / sd
 
 
@@ -155,13 +158,11 @@ def test_a_centre_bias_scores_above_chance_by_judd_and_at_chance_when_shuffled()
     centre = np.exp(-((x - 19.5) ** 2 + (y - 19.5) ** 2) / 200)
     here, others = (rng.normal(20, 6, size=(n, 2)) for n in (400, 400))
     assert auc_judd(centre, here, (40, 40)) > 0.75
-    assert shuffled_auc(centre, here, others, (40, 40)) == pytest.approx(0.5, abs=0.05)
+    assert shuffled_auc(centre, here, fixation_counts(others, (40, 40))) == pytest.approx(0.5, abs=0.05)
 
 
-def test_without_fixations_only_the_heat_map_is_compared():
-    attention, gaze, fixations, _ = case(3)
-    assert list(gaze_agreement(attention, gaze)) == MEASURES[:3]
-    assert list(gaze_agreement(attention, gaze, fixations)) == MEASURES[:5]
+def test_without_fixations_of_other_images_there_is_no_centre_bias_to_compare_with():
+    assert list(fixation_measures(SHAPE)) == MEASURES[3:5]
 
 
 @pytest.mark.parametrize("gaze", [np.zeros((4, 4)), -np.ones((4, 4)), np.full((4, 4), np.nan)])

@@ -19,7 +19,7 @@ from gazekit.errors import DataError
 from gazekit.measures.attention.localisation import localisation
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.classification.metrics import classification_metrics
-from gazekit.measures.gaze.agreement import gaze_agreement
+from gazekit.measures.gaze.agreement import fixation_measures, heat_map_measures
 from gazekit.measures.gaze.fixated_pixels import fixation_counts
 from gazekit.measures.statistics.intervals import Interval
 from gazekit.prediction.predictions import Predictions
@@ -409,9 +409,10 @@ def test_every_measure_of_the_evaluation_is_explained():
         np.hstack([chances, 1 - chances]), np.arange(8) % 2, list("abcdefgh"), resamples=2
     )
     points, mask = 6 * rng.random((5, 2)), np.eye(6, dtype=bool)
-    agreement = gaze_agreement(
-        rng.random((3, 3)), rng.random((6, 6)), points, fixation_counts(points, (6, 6))
-    )
+    agreement = {
+        *heat_map_measures(rng.random((3, 3)), rng.random((6, 6))),
+        *fixation_measures((6, 6), fixation_counts(points, (6, 6))),
+    }
     explained = {name for name, measure in MEASURES.items() if measure.group != "scanpaths"}
     of_several_readers = {
         f"{name}_{what}" for name in ("nss", "information_gain") for what in ("ceiling", "share")

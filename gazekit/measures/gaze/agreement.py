@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gazekit.errors import DataError
 from gazekit.measures.attention.resizing import resize_bilinear
-from gazekit.measures.gaze.fixated_pixels import fixated_pixels, fixation_counts
+from gazekit.measures.gaze.fixated_pixels import fixated_pixels
 from gazekit.measures.gaze.information_gain import centre_bias, information_gain
 from gazekit.records.arrays import Array, Floats
 
@@ -57,38 +57,25 @@ def auc_judd(attention: Array, fixations: Array, shape: tuple[int, int]) -> floa
     return float(np.trapezoid(np.r_[0, hits, 1], np.r_[0, false_alarms, 1]))
 
 
-def shuffled_auc(attention: Array, fixations: Array, others: Array, shape: tuple[int, int]) -> float:
+def shuffled_auc(attention: Array, fixations: Array, others: NDArray[np.int64]) -> float:
     """Compute the probability that a fixated value exceeds one at fixations of *other* images; ties count half.
 
     A map that only encodes that readers look at the middle scores 0.5. All ``others`` are used, so the result is
     deterministic: the limit of the benchmark's random splits.
 
     Args:
-        attention, fixations, shape: as in `nss`.
-        others: ``[M, 2]``, fixations of other images on the same grid.
-
-    Raises:
-        DataError: no fixation, of this or of other images, inside; or attention that is not finite.
-    """
-    return shuffled_auc_of_counts(attention, fixations, fixation_counts(others, shape))
-
-
-def shuffled_auc_of_counts(attention: Array, fixations: Array, counts: NDArray[np.int64]) -> float:
-    """Compute `shuffled_auc` from counts; the cost does not depend on the number of other images.
-
-    Args:
         attention, fixations: as in `nss`.
-        counts: fixations of other images on each pixel, ``[H, W]``; see `fixation_counts`.
+        others: fixations of other images on each pixel, ``[H, W]``; see `fixation_counts`.
 
     Raises:
         DataError: no fixation of this image inside; or attention that is not finite.
     """
-    values = resize_bilinear(attention, (counts.shape[0], counts.shape[1]))
-    here = values[fixated_pixels(fixations, (counts.shape[0], counts.shape[1]))]
-    looked_at = counts > 0
+    values = resize_bilinear(attention, (others.shape[0], others.shape[1]))
+    here = values[fixated_pixels(fixations, (others.shape[0], others.shape[1]))]
+    looked_at = others > 0
     order = np.argsort(values[looked_at])
     there = values[looked_at][order]
-    total = np.r_[0, np.cumsum(counts[looked_at][order])]
+    total = np.r_[0, np.cumsum(others[looked_at][order])]
     below, up_to = (total[np.searchsorted(there, here, side=side)] for side in ("left", "right"))
     return float((below + up_to).mean() / (2 * total[-1]))
 
@@ -111,30 +98,11 @@ def similarity(attention: Array, gaze: Array) -> float:
     return float(np.minimum(p, q).sum())
 
 
-def gaze_agreement(
-    attention: Array,
-    gaze: Array,
-    fixations: Array | None = None,
-    others: NDArray[np.int64] | None = None,
-) -> dict[str, float]:
-    """Compute all measures that the given data allow, for one view of one exam.
-
-    Args:
-        attention: ``[h, w]``.
-        gaze: heat map ``[H, W]``, not negative.
-        fixations: ``[F, 2]`` on the grid of ``gaze``; adds those of `fixation_measures`.
-        others: as there.
-
-    Returns:
-        ``correlation``, ``kl_divergence``, ``similarity`` and those added.
-    """
-    found = {
+def heat_map_measures(attention: Array, gaze: Array) -> dict[str, float]:
+    """Compare attention ``[h, w]`` with a gaze heat map ``[H, W]`` by correlation, KL divergence and similarity."""
+    return {
         measure.__name__: measure(attention, gaze) for measure in (correlation, kl_divergence, similarity)
     }
-    if fixations is not None:
-        measures = fixation_measures((gaze.shape[0], gaze.shape[1]), others)
-        found |= {name: measure(attention, fixations) for name, measure in measures.items()}
-    return found
 
 
 def fixation_measures(
@@ -154,7 +122,7 @@ def fixation_measures(
         "auc_judd": partial(auc_judd, shape=shape),
     }
     if others is not None:
-        measures["shuffled_auc"] = partial(shuffled_auc_of_counts, counts=others)
+        measures["shuffled_auc"] = partial(shuffled_auc, others=others)
         measures["information_gain"] = partial(information_gain, baseline=centre_bias(others))
     return measures
 

@@ -1,6 +1,6 @@
 """How alike two scanpaths are: where two readers looked, in which order and for how long.
 
-Fixations outside the image are left out, as `gaze_agreement` leaves them out. Everything is relative to the size of
+Fixations outside the image are left out, as `fixation_measures` leaves them out. Everything is relative to the size of
 the image, so that images of different sizes can be averaged.
 """
 
