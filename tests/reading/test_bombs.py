@@ -126,7 +126,7 @@ def encapsulated(path, codestream, syntax):
 
 
 def test_a_compressed_image_larger_than_its_tags(path):
-    assert claimed_size(jpeg(70, 90), JPEGBaseline8Bit) == (70, 90, 1)
+    assert claimed_size(jpeg(70, 90), JPEGBaseline8Bit) == (70, 90, 1, 8)
     encapsulated(path, jpeg(512, 2048), JPEGBaseline8Bit)
     with refused(path, "the compressed image claims 512 x 2048 x 1 values, the tags 64 x 64 x 1"):
         read_image(path)
@@ -136,7 +136,7 @@ def test_a_compressed_image_larger_than_its_tags(path):
 
 def test_a_jpeg_2000_header_that_claims_another_size(path):
     siz = b"\xff\x4f\xff\x51" + struct.pack(">HHIIIIIIIIH", 41, 0, 60000, 60000, 0, 0, 64, 64, 0, 0, 1)
-    assert claimed_size(siz + b"\x07\x01\x01", JPEG2000Lossless) == (60000, 60000, 1)
+    assert claimed_size(siz + b"\x07\x01\x01", JPEG2000Lossless) == (60000, 60000, 1, 8)
     assert claimed_size(b"\xff\x4f\xff\x51\0", JPEG2000Lossless) is None
     encapsulated(path, siz + b"\x07\x01\x01", JPEG2000Lossless)
     with refused(path, "claims 60000 x 60000 x 1 values"):

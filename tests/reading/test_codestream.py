@@ -70,7 +70,7 @@ def check(path, values, syntax):
     np.testing.assert_array_equal(read_image(path).stored, values)
     if syntax.is_encapsulated:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-        expected = None if syntax == RLELossless else (*values.shape, 1)
+        expected = None if syntax == RLELossless else (*values.shape, 1, 16)
         assert claimed_size(frame, syntax) == expected
 
 
@@ -124,7 +124,7 @@ def test_noise_of_real_size_claims_nothing():
 @example(content=b"\0\0\0\x09\x01", syntax=JPEGLSLossless, start=SOF)
 def test_damaged_heads_give_a_size_or_nothing(content, syntax, start):
     size = claimed_size(start + content, syntax)
-    assert size is None or len(size) == 3
+    assert size is None or len(size) == 4
     assert size is None or syntax != RLELossless
 
 
@@ -138,7 +138,7 @@ def test_damaged_heads_give_a_size_or_nothing(content, syntax, start):
 )
 @pytest.mark.parametrize("head", [b"\0\0\0\0jp2c", b"\0\0\0\x01jp2c\0\0\0\0\0\0\x01\0"])
 def test_the_codestream_of_a_jp2_file_comes_after_its_boxes(boxes, head):
-    assert claimed_size(boxes + head + claiming(70, 90), JPEG2000Lossless) == (70, 90, 1)
+    assert claimed_size(boxes + head + claiming(70, 90), JPEG2000Lossless) == (70, 90, 1, 16)
     assert claimed_size(boxes + claiming(70, 90), JPEG2000Lossless) is None
     assert claimed_size(boxes + head + claiming(70, 90), RLELossless) is None
 
@@ -170,7 +170,7 @@ def test_a_jp2_file_in_dicom_is_read_and_a_false_claim_in_it_refused(tmp_path):
 
 def test_a_jpeg_whose_lines_are_counted_later_claims_nothing():
     assert claimed_size(SOF + b"\0\0\0\x40\x01\x01\x11\0", JPEGBaseline8Bit) is None
-    assert claimed_size(SOF + b"\0\x20\0\x40\x01\x01\x11\0", JPEGBaseline8Bit) == (32, 64, 1)
+    assert claimed_size(SOF + b"\0\x20\0\x40\x01\x01\x11\0", JPEGBaseline8Bit) == (32, 64, 1, 8)
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="the case is not here")
@@ -181,3 +181,31 @@ def test_rle_that_holds_the_marker_by_chance_is_read(tmp_path):
         case["write"](path, "CC", "P1", marker)
         assert (SIZ[:4] in pydicom.dcmread(path).PixelData) == marker
         np.testing.assert_array_equal(read_image(path).stored, case["image"](marker))
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda syntax: syntax.keyword)
+def test_values_that_bits_allocated_has_no_room_for_are_refused_instead_of_cut_off(tmp_path, syntax):
+    path = tmp_path / "image.dcm"
+    dataset = stored(path, pixels(0, (64, 64), 12, b""), syntax)
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.save_as(path)
+    with pytest.raises(DataError, match="has values of 16 bits, BitsAllocated is 8"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("tags", [{"Rows": 20}, {"Columns": 31}], ids=str)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless], ids=lambda syntax: syntax.keyword)
+def test_pixel_data_of_more_rows_or_columns_is_not_read_in_silence(tmp_path, syntax, tags):
+    path = tmp_path / "image.dcm"
+    dataset = stored(path, pixels(0, (39, 32), 12, b""), syntax)
+    assert not read_image(path).warnings
+    for tag, value in tags.items():
+        setattr(dataset, tag, value)
+    dataset.save_as(path)
+    if syntax == RLELossless:
+        with pytest.raises(DataError, match="cannot be decoded"):
+            read_image(path)
+    else:
+        (said,) = read_image(path).warnings
+        assert "bytes of pixel data more than Rows x Columns" in said

@@ -1,6 +1,7 @@
 """Read the size that a compressed image claims in its own header, which may differ from the DICOM tags.
 
-A decoder allocates memory by this header, so it is compared with the tags before decoding. Only the codestream of the
+A decoder allocates memory by this header, and drops bits that the tags leave no room for, so it is compared with the
+tags before decoding. Only the codestream of the
 transfer syntax is looked for, and only at the start of a frame: in ten megabytes of other data every marker occurs by
 chance.
 """
@@ -23,8 +24,8 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
-ClaimedSize = tuple[int, int, int]
-"""Height, width and components."""
+ClaimedSize = tuple[int, int, int, int]
+"""Height, width, components and bits of a value."""
 
 _JPEG = {
     *(JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1),
@@ -54,7 +55,7 @@ def claimed_size(frame: bytes, transfer_syntax: str) -> ClaimedSize | None:
     if transfer_syntax in _JPEG_2000:
         at = _after_boxes(frame) if frame.startswith(_SIGNATURE_BOX) else 0
         is_codestream = frame[at : at + len(_START_AND_SIZE)] == _START_AND_SIZE
-        return _of_siz(frame[at + 2 : at + 42]) if is_codestream else None
+        return _of_siz(frame[at + 2 : at + 43]) if is_codestream else None
     if transfer_syntax in _JPEG and frame.startswith(_START_OF_IMAGE):
         return _of_frame(frame)
     return None
@@ -80,11 +81,11 @@ def _after_boxes(frame: bytes) -> int:
 
 
 def _of_siz(segment: bytes) -> ClaimedSize | None:
-    """Read a SIZ segment: length, profile, far and near corner of the grid, tiles, components."""
-    if len(segment) < 40:
+    """Read a SIZ segment: length, profile, corners of the grid, tiles, components, bits less one (and the sign)."""
+    if len(segment) < 41:
         return None
     right, bottom, left, top = (int.from_bytes(segment[i : i + 4]) for i in range(6, 22, 4))
-    return bottom - top, right - left, int.from_bytes(segment[38:40])
+    return bottom - top, right - left, int.from_bytes(segment[38:40]), segment[40] % 128 + 1
 
 
 def _of_frame(codestream: bytes) -> ClaimedSize | None:
@@ -95,7 +96,7 @@ def _of_frame(codestream: bytes) -> ClaimedSize | None:
         if marker in _FRAME_MARKERS:
             height, width = (int.from_bytes(codestream[at + i : at + j]) for i, j in pairwise((5, 7, 9)))
             is_said = height > 0 and width > 0  # 0: a later segment states it
-            return (height, width, codestream[at + 9]) if is_said else None
+            return (height, width, codestream[at + 9], codestream[at + 4]) if is_said else None
         # a fill byte stands alone; a segment states its length
         at += 1 if marker == 0xFF else 2 + int.from_bytes(codestream[at + 2 : at + 4])
     return None

@@ -56,6 +56,7 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
     """
     dataset = open_dicom(path)
     stored = _decode(dataset, path)
+    said = [text for text in (_excess(dataset), stored.warning) if text]
     table = _grey_scale(dataset, stored, window, path)  # [highest - lowest + 1]
     with damage(path, "its tags cannot be read"):
         return RawImage(
@@ -64,7 +65,7 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
             laterality=_laterality(dataset),
             pixel_spacing_mm=_spacing(dataset),
             modality=text_of(dataset, "Modality"),
-            warnings=(stored.warning,) if stored.warning else (),
+            warnings=tuple(said),
         )
 
 
@@ -120,6 +121,20 @@ def _first_frame(dataset: Dataset) -> bytes:
     return bytes(next(generate_frames(dataset.PixelData, number_of_frames=1)))
 
 
+def _excess(dataset: Dataset) -> str:
+    """Say that uncompressed pixel data holds a row or column more than the image, without a subject; empty if not."""
+    rows, columns = dataset.Rows, dataset.Columns
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return ""
+    more = len(dataset.PixelData) - get_expected_length(dataset)
+    if more < min(rows, columns) * dataset.BitsAllocated // 8:
+        return ""
+    return (
+        f"has {more} bytes of pixel data more than Rows x Columns ({rows} x {columns}) need; they are dropped: if the "
+        "image looks cut off or slanted, these are wrong"
+    )
+
+
 def _check_decoder(dataset: Dataset, path: Path) -> None:
     """Raise DataError if no decoder is installed for the transfer syntax."""
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -137,13 +152,21 @@ def _check_decoder(dataset: Dataset, path: Path) -> None:
 
 
 def _check_codestream(dataset: Dataset, path: Path) -> None:
-    """Raise DataError if the compressed image claims another size than the tags."""
+    """Raise DataError if the compressed image claims another size than the tags, or more bits than they allow."""
     claimed = claimed_size(_first_frame(dataset), dataset.file_meta.TransferSyntaxUID)
     tags = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
-    if claimed is not None and claimed != tags:
+    if claimed is None:
+        return
+    *size, bits = claimed
+    if tuple(size) != tags:
         raise DataError(
-            f"{path}: the compressed image claims {claimed[0]} x {claimed[1]} x {claimed[2]} values, the tags "
+            f"{path}: the compressed image claims {size[0]} x {size[1]} x {size[2]} values, the tags "
             f"{tags[0]} x {tags[1]} x {tags[2]}; expected the same; export the file again"
+        )
+    if bits > dataset.BitsAllocated:
+        raise DataError(
+            f"{path}: the compressed image has values of {bits} bits, BitsAllocated is {dataset.BitsAllocated}; "
+            "expected room for them all; export the file again"
         )
 
 

@@ -1,7 +1,7 @@
 """Decode RLE frames of DICOM; ``pylibjpeg-rle`` decodes the segments.
 
 The frame decoder of that package panics if a damaged segment holds more than the image, and a panic cannot be caught
-quietly. Here such a segment is cut off, and one that holds too little is an error.
+quietly. Here a segment that holds less than the image, or a row or column more, is an error; less is padding.
 """
 
 import numpy as np
@@ -38,5 +38,9 @@ def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> Array:
         decoded = decode_segment(segment) if segment else b""
         if len(decoded) < pixels:
             raise ValueError(f"segment {number + 1} holds {len(decoded)} of {pixels} bytes")
+        if len(decoded) >= pixels + min(rows, columns):
+            raise ValueError(
+                f"segment {number + 1} holds {len(decoded)} bytes, more than the {pixels} of the image"
+            )
         planes[:, segments - 1 - number] = np.frombuffer(decoded, dtype=np.uint8)[:pixels]
     return planes.view(dtype).reshape(rows, columns)
