@@ -162,13 +162,18 @@ class Table:
                 next(lines, None)
             reader = _reader(lines, self.separator, quoted=self.quoted)
             try:
-                next(reader, None)
+                header = next(reader, None)
                 for cells in reader:
                     if not any(cells):
                         continue
                     where = f"{name} row {self.above + reader.line_num}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
                         cells.pop()  # a separator at the end of the rows but not of the header
+                    if cells == header:
+                        raise DataError(
+                            f"{where}: repeats the names of the columns; expected them in the first row alone; remove "
+                            "it where tables were joined"
+                        )
                     if len(cells) != len(self.columns):
                         raise DataError(
                             f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
@@ -247,7 +252,7 @@ def first_columns(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeError):
         return ()
     lines = text.splitlines() or [""]
-    return () if "\0" in text else _columns(*_header_of(lines[0], lines[1] if len(lines) > 1 else "")[:2])
+    return () if "\0" in lines[0] else _columns(*_header_of(lines[0], lines[1] if len(lines) > 1 else "")[:2])
 
 
 def _encoding(path: Path) -> str:
@@ -256,10 +261,15 @@ def _encoding(path: Path) -> str:
         marked = _marked(file.read(4))
         file.seek(0)
         decoder = codecs.getincrementaldecoder(marked or "utf-8")()
-        is_valid = True
+        is_valid, ends = True, 0
         for block in iter(lambda: file.read(_BLOCK), b""):
             if b"\0" in block and not (marked or "").startswith("utf-16"):
-                raise DataError(f"{path}: contains bytes that are not text; expected a text table")
+                row = 1 + ends + block[: block.index(b"\0")].count(b"\n")
+                raise DataError(
+                    f"{path} row {row}: contains bytes that are not text (zeros, as a crash leaves them); expected a "
+                    "text table; copy it again from its source"
+                )
+            ends += block.count(b"\n")
             is_valid = is_valid and _decodes(decoder, block)
         is_valid = is_valid and _decodes(decoder, b"", final=True)
     if not is_valid and marked is not None:

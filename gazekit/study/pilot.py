@@ -61,7 +61,7 @@ def scores_of_readers(path: Path) -> ReaderScores:
     """
     table = open_table(path, _READER)
     known = {*_READER, "patient_id"}
-    ways = [column for column in table.columns if column not in known]
+    ways = [column for column in table.columns if column and column not in known]  # without row names
     if len(ways) != 2:
         raise DataError(
             f"{path}: expected two columns of scores beside {', '.join(sorted(known))}, found {len(ways)}: "

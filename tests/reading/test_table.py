@@ -51,7 +51,9 @@ def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
         ('a,b\n1,2\n"1,2\n3,4\n', "row .*: not a row of a text table"),
         ("a,b\n1," + "9" * 200_000 + "\n", "row .*: not a row of a text table"),
         ("a" * 70_000, "the first line is longer"),
-        (b"\x89PNG\r\n\0\0", "contains bytes that are not text"),
+        (b"\x89PNG\r\n\0\0", "row 2: contains bytes that are not text"),
+        ("a,b\n1,2\n" + "1,3\n" * 300_000 + "\0" * 9, "row 300003: contains bytes that are not text"),
+        ("a,b\n1,2\na,b\n1,2\n", "row 3: repeats the names of the columns"),
         (b"\xff\xfea\0,\0b\0\n\0\0\xd8", "not valid utf-16"),
         (b"\xef\xbb\xbfa,b\n\xff,1\n", "not valid utf-8-sig"),
         ("a,b\n1,two\n", "row 2: b is 'two'; expected a number"),
@@ -68,6 +70,11 @@ def test_faults_name_file_and_row(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         [(row.word("a"), row.number("b")) for row in open_table(path, ["a", "b"]).rows()]
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_zeros_after_the_first_line_do_not_hide_which_columns_a_file_has(tmp_path):
+    assert first_columns(write(tmp_path, "a,b\n1,2\n\0\0\0")) == ("a", "b")
+    assert first_columns(write(tmp_path, "a,b\0\n1,2\n")) == ()
 
 
 def test_what_is_no_file_is_an_error_or_fits_nothing(tmp_path):

@@ -79,6 +79,9 @@ def test_a_table_of_readers_keeps_ways_readers_exams_and_patients(tmp_path: Path
     assert found.scores.tolist() == [[[0.2, 0.3], [0.4, 0.1]], [[8, 6], [5, 7]]]
     path.write_text("\n".join(["reader,exam_id,label,without,with", *(row[:-2] for row in rows)]))
     assert scores_of_readers(path).patients == ["e2", "e1"]
+    numbered = [f"{number},{row[:-2]}" for number, row in enumerate(rows)]  # as pandas and R write it
+    path.write_text("\n".join([",reader,exam_id,label,without,with", *numbered]))
+    assert scores_of_readers(path).scores.tolist() == found.scores.tolist()
     for last in ("x,e2,0,0.4,5", "x,e1,0,0.4,5"):
         path.write_text(
             "\n".join(["reader,exam_id,label,without,with", *(row[:-2] for row in rows[:3]), last])
