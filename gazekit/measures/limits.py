@@ -1,5 +1,6 @@
 """Say what measured numbers cannot tell."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,27 +14,32 @@ from gazekit.prepared.dataset import PreparedDataset
 def limits_of(
     dataset: PreparedDataset, predictions: Predictions, metrics: Metrics, covariates: Sequence[str] = ()
 ) -> list[str]:
-    """List, a sentence each, an interval that is a point, maps of another class, unmeasured targets and covariates.
+    """List, a sentence each, measures without interval, maps of another class, unmeasured targets and covariates.
 
     Args:
         dataset, predictions, metrics: of the exams.
         covariates: those that the model reads.
     """
     return [
-        *_of_the_area(dataset, predictions, metrics),
+        *_of_intervals(dataset, predictions, metrics),
         *_of_the_maps(dataset, metrics),
         *_of_targets(dataset, predictions, metrics),
         *_of_covariates(dataset, predictions, covariates),
     ]
 
 
-def _of_the_area(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> Iterator[str]:
-    area = metrics["classification"].get("auc")
-    if area is not None and area.value in (0, 1) and area.low == area.high:
+def _of_intervals(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> Iterator[str]:
+    measures = metrics["classification"].items()
+    names = [
+        name.replace("_", " ")
+        for name, found in measures
+        if math.isfinite(found.value) and math.isnan(found.low)
+    ]
+    if names:
         patients = len({dataset.patient_ids[exam] for exam in predictions.indices})
         yield (
-            f"The scores of the classes do not overlap, so that every resample of the {patients} patients has the same "
-            "AUC: its interval says nothing about other patients."
+            f"No interval of {', '.join(names)}: resamples of the {patients} patients repeat one value, or there is "
+            "none without one of the patients. They say nothing about other patients."
         )
 
 

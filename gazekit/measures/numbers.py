@@ -27,11 +27,11 @@ def mean(estimate: Estimate | None) -> str:
 
 
 def interval(of: Interval | None, *, signed: bool = False) -> str:
-    """Format as ``0.801 [0.722, 0.869]``."""
+    """Format as ``0.801 [0.722, 0.869]``; the value alone without an interval."""
     if of is None:
         return NONE
     value, low, high = (three(number, signed=signed) for number in (of.value, of.low, of.high))
-    return f"{value} [{low}, {high}]"
+    return value if low == NONE else f"{value} [{low}, {high}]"
 
 
 def measured(of: Mapping[str, float | None]) -> str:

@@ -97,12 +97,6 @@ def limits_of_subgroups(found: Mapping[str, Subgroup]) -> Iterator[str]:
     """Say what the measures of subgroups cannot tell, a sentence each."""
     if left_out := [name for name, each in found.items() if not each.measures]:
         yield f"Subgroups of one class or one patient are not measured: {', '.join(left_out)}."
-    areas = {name: each.measures["auc"] for name, each in found.items() if each.measures}
-    if points := [name for name, area in areas.items() if area.value in (0, 1) and area.low == area.high]:
-        yield (
-            "In some subgroups the scores of the classes do not overlap, and the interval of the AUC says nothing "
-            f"about other patients: {', '.join(points)}."
-        )
     if found:
         yield (
             "The more subgroups, and the fewer patients in them, the more often two differ by chance: their intervals "

@@ -179,6 +179,48 @@ def test_a_rate_of_all_or_none_has_the_exact_interval_of_its_patients():
         assert (all_or_none.low, all_or_none.high) == pytest.approx((exact.low, exact.high))
 
 
+@pytest.mark.parametrize(
+    ("patients", "pairs"),
+    [
+        ("abcdefghi", 3),
+        ("abcdefggg", 3),  # three negative exams of one patient
+        ("aaadefghi", 1),  # one positive patient
+        ("abcaefghi", 3),  # a has both classes, and there are enough others
+        ("abcabcabc", 1),  # of three patients two make a pair
+    ],
+)
+def test_classes_that_do_not_overlap_have_the_exact_interval_of_pairs_of_patients(
+    patients: str, pairs: int
+) -> None:
+    labels = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0])
+    exact = stats.binomtest(pairs, pairs).proportion_ci(method="exact")
+    found = classification_metrics(np.eye(2)[labels], labels, list(patients), resamples=50)
+    assert (found["auc"].low, found["auc"].high) == pytest.approx((exact.low, exact.high))
+    wrong = classification_metrics(np.eye(2)[1 - labels], labels, list(patients), resamples=50)["auc"]
+    assert (wrong.value, wrong.low, wrong.high) == pytest.approx((0, 1 - exact.high, 1 - exact.low))
+    rarer = min(len(set(patients[:3])), len(set(patients[3:])))
+    recall = stats.binomtest(rarer, rarer).proportion_ci(method="exact")
+    balanced = found["balanced_accuracy"]
+    assert (balanced.low, balanced.high) == pytest.approx((recall.low, recall.high))
+    assert all(np.isnan(found[name].low) for name in ("average_precision", "brier", "calibration_error"))
+
+
+def test_three_classes_that_do_not_overlap_have_the_exact_interval_of_the_rarest() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
+    exact = stats.binomtest(2, 2).proportion_ci(method="exact")
+    found = classification_metrics(np.eye(3)[labels], labels, list("abcdefghi"), resamples=50)
+    for name in ("auc", "balanced_accuracy"):
+        assert (found[name].low, found[name].high) == pytest.approx((exact.low, exact.high))
+
+
+def test_measures_that_rest_on_one_patient_have_no_interval() -> None:
+    chances, _, patients = cases(5, 30, 2, 6)
+    labels = np.eye(len(patients), dtype=np.int64)[0]
+    found = classification_metrics(chances, labels, patients, resamples=200)
+    assert all(np.isnan(found[name].low) for name in ("auc", "average_precision", "balanced_accuracy"))
+    assert found["specificity"].low < found["specificity"].value < found["specificity"].high
+
+
 def test_a_class_without_exams_is_left_out_of_the_macro_mean():
     chances, labels, patients = cases(3, 40, 3, 6)
     kept = labels != 1

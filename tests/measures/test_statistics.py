@@ -79,16 +79,16 @@ def test_a_resample_draws_whole_patients_with_replacement():
 def test_resamples_without_the_statistic_are_left_out_and_counted():
     drawn = []
 
-    def needs_first_patient(weights):
-        values = np.where(weights[:, 0] > 0, weights @ np.arange(6.0) / weights.sum(axis=1), np.nan)
+    def needs_two_patients(weights):
+        values = np.where(weights[:, :2].any(axis=1), weights @ np.arange(6.0) / weights.sum(axis=1), np.nan)
         drawn.append(values)
         return values
 
-    interval = patient_bootstrap(needs_first_patient, names(6), resamples=400)
+    interval = patient_bootstrap(needs_two_patients, names(6), resamples=400)
     distribution = max(drawn, key=len)
     defined = distribution[~np.isnan(distribution)]
     assert interval.undefined == 400 - len(defined)
-    assert interval.undefined / 400 == pytest.approx((5 / 6) ** 6, abs=0.08)
+    assert interval.undefined / 400 == pytest.approx((4 / 6) ** 6, abs=0.05)
     assert interval.resamples == len(defined)
     assert interval.method == "percentile"
     tail = stats.norm.cdf(-math.sqrt(6 / 5) * stats.t.ppf(0.975, 5))  # Hesterberg 2015 for six patients
@@ -116,9 +116,29 @@ def test_a_statistic_that_exists_in_no_resample_has_no_interval():
     assert (interval.resamples, interval.undefined) == (0, 50)
 
 
-def test_no_variance_gives_an_interval_of_no_width():
-    interval = mean_interval([0.25] * 8, names(8), resamples=50)
-    assert (interval.value, interval.low, interval.high) == (0.25, 0.25, 0.25)
+def test_resamples_that_repeat_one_value_show_nothing_and_give_no_interval():
+    for each in (0.25, 0.1):  # means of 0.1 differ by rounding
+        interval = mean_interval([each] * 8, names(8), resamples=50)
+        assert (
+            interval.value == pytest.approx(each) and math.isnan(interval.low) and math.isnan(interval.high)
+        )
+    differences = np.r_[0.5, np.zeros(499)]  # hardly a resample has the first exam often enough
+    interval, p = paired_bootstrap(lambda w: (w @ differences > 2.4).astype(float), names(500), resamples=300)
+    assert interval.value == 0 and math.isnan(interval.low) and math.isnan(interval.high)
+    assert p == pytest.approx(1, abs=0.02)
+
+
+def test_a_statistic_that_does_not_exist_without_one_patient_has_no_interval():
+    values = np.arange(6.0)
+
+    def needs_first_patient(weights):
+        return np.where(weights[:, 0] > 0, weights @ values / weights.sum(axis=1), np.nan)
+
+    interval = patient_bootstrap(needs_first_patient, names(6), resamples=400)
+    assert interval.value == 2.5 and math.isnan(interval.low) and math.isnan(interval.high)
+    assert interval.undefined / 400 == pytest.approx((5 / 6) ** 6, abs=0.08)
+    difference, _ = paired_bootstrap(needs_first_patient, names(6), resamples=400)
+    assert difference.value == 2.5 and math.isnan(difference.low) and math.isnan(difference.high)
 
 
 def test_same_seed_same_interval_and_another_seed_another():

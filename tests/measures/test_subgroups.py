@@ -129,13 +129,17 @@ def test_groups_of_one_class_or_one_patient_have_no_measures(
     assert not measure_subgroups(one_patient, predicted, groupings(hospitals, ["side"]))["side L"].measures
 
 
-def test_an_interval_that_is_a_point_is_named(hospitals: PreparedDataset, predicted: Predictions) -> None:
+def test_classes_that_do_not_overlap_have_the_exact_interval_of_a_subgroups_patients(
+    hospitals: PreparedDataset, predicted: Predictions
+) -> None:
     sure = np.eye(2, dtype=np.float32)[hospitals.labels[predicted.indices]]
     known = replace(predicted, probabilities=sure)
     found = measure_subgroups(hospitals, known, groupings(hospitals, ["dataset"]), resamples=100)
-    assert any(
-        "other patients: dataset hospital_a, dataset hospital_b." in s for s in limits_of_subgroups(found)
-    )
+    for each in found.values():
+        patients, labels = np.array(each.exams.patient_ids), each.exams.labels
+        pairs = min(len(set(patients[labels == label])) for label in (0, 1))
+        area = each.measures["auc"]
+        assert (area.value, area.low, area.high) == (1, pytest.approx(0.025 ** (1 / pairs)), 1)
 
 
 def test_a_covariate_of_few_values_is_grouped_by_them_and_whole_numbers_have_no_point(

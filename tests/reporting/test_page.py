@@ -164,7 +164,7 @@ def test_a_measure_that_one_system_lacks_has_a_dash_there(written):
 def test_an_interval_that_does_not_exist_is_called_so(written):
     nowhere = {"Classification": {"auc": Interval(0.8, float("nan"), float("nan"), undefined=50)}}
     page, _ = written(metrics={"one": nowhere}, cases=())
-    assert "not defined" in page.words
+    assert any("none (–) where" in words for words in page.words) and "–" in page.words
     assert page.all("circle") == []
     assert not any(re.search(r"\bnan\b", word) for word in page.words)
 

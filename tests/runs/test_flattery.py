@@ -62,7 +62,7 @@ def test_other_data_have_files_of_their_own_and_patients_of_the_same_name_are_po
     assert table.name in fault
 
 
-def test_an_area_without_spread_and_a_target_of_one_class_are_limits(dataset: PreparedDataset) -> None:
+def test_measures_without_interval_and_a_target_of_one_class_are_limits(dataset: PreparedDataset) -> None:
     exams = np.arange(8)
     chances = np.stack([1 - dataset.labels[exams], dataset.labels[exams]], axis=1).astype(np.float32)
     targets = {"grade": np.zeros(len(dataset), dtype=np.int64), "told": np.full(len(dataset), -1)}
@@ -71,12 +71,14 @@ def test_an_area_without_spread_and_a_target_of_one_class_are_limits(dataset: Pr
     found = Predictions(exams, chances, chances, {}, further=further)
     said = limits_of(told, found, evaluate(told, found, resamples=50))
     assert said == [
-        "The scores of the classes do not overlap, so that every resample of the 4 patients has the same AUC: its "
-        "interval says nothing about other patients.",
+        "No interval of average precision, brier, calibration error: resamples of the 4 patients repeat one value, or "
+        "there is none without one of the patients. They say nothing about other patients.",
         "Target grade is not measured: every exam that says it has low.",
         "Target told is not measured: no exam says it.",
     ]
-    mixed = replace(found, probabilities=np.roll(chances, 1, axis=0), further={})
+    score = np.random.default_rng(0).uniform(size=len(dataset)).astype(np.float32)
+    varied = np.stack([1 - score, score], axis=1)
+    mixed = replace(found, indices=np.arange(len(dataset)), probabilities=varied, further={})
     assert limits_of(dataset, mixed, evaluate(dataset, mixed, resamples=50)) == []
 
 

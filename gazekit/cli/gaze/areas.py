@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.gaze.compare import interval_or_value
 from gazekit.cli.options import Json
 from gazekit.disk.wording import counted, first_few
 
@@ -141,14 +140,13 @@ def _print(dataset: "PreparedDataset", found: "list[AreaReading]", summaries: "l
 
 
 def _cells(of: "AreaSummary") -> tuple[object, ...]:
-    from gazekit.measures.numbers import NONE, three
+    from gazekit.measures.numbers import NONE, interval, three
 
     times = (NONE if value is None else f"{value:.0f}" for value in (of.time_to_first_ms, of.dwell_ms))
-    looked = interval_or_value(of.looked_at)
     return (
         of.area,
         of.readings,
-        looked,
+        interval(of.looked_at),
         *times,
         three(of.dwell_share),
         three(of.area_share),

@@ -65,11 +65,11 @@ def _record(data: Path, found: "ReaderComparison") -> dict[str, Any]:
 
 def _print(data: Path, found: "ReaderComparison") -> None:
     from gazekit.measures.catalogue import MEASURES
-    from gazekit.measures.numbers import three
+    from gazekit.measures.numbers import interval, three
 
     def rows(contrasts: "dict[str, Contrast]") -> list[tuple[str, str, str]]:
         return [
-            (MEASURES[name].title, interval_or_value(each.found), interval_or_value(each.control))
+            (MEASURES[name].title, interval(each.found), interval(each.control))
             for name, each in contrasts.items()
         ]
 
@@ -102,13 +102,6 @@ def _print(data: Path, found: "ReaderComparison") -> None:
         fold="reader",
     )
     console.note("[95 %]: bootstrap over patients; a few readers' map predicts worse than that of many would")
-
-
-def interval_or_value(of: "Interval | None") -> str:
-    """Format value and interval; the value alone if it has none, or cannot vary."""
-    from gazekit.measures.numbers import interval, three
-
-    return interval(of) if of is None or of.low < of.high else three(of.value)
 
 
 def _number(value: float) -> float | None:

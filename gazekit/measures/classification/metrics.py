@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.statistics.intervals import Interval, Statistic, patient_bootstraps
+from gazekit.measures.statistics.intervals import (
+    Interval,
+    Statistic,
+    pairs_of_patients,
+    patient_bootstraps,
+    patients_with,
+)
 from gazekit.measures.statistics.leaving_out import (
     auc_without,
     average_precision_without,
@@ -123,11 +129,11 @@ def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Sta
     called = score > threshold
     correct = called == positive
     return {
-        "auc": Statistic(ranked.auc, partial(auc_without, positive, score)),
-        "accuracy": _share_of(correct, np.ones_like(correct)),
-        "balanced_accuracy": Statistic(
-            partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
+        "auc": Statistic(
+            ranked.auc, partial(auc_without, positive, score), trials=pairs_of_patients(positive)
         ),
+        "accuracy": _share_of(correct, np.ones_like(correct)),
+        "balanced_accuracy": _mean_recall(truth, correct),
         "average_precision": Statistic(
             ranked.average_precision, partial(average_precision_without, positive, score)
         ),
@@ -167,11 +173,13 @@ def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
         return np.asarray(np.mean([of_class(truth == c, chances[:, c], patient) for c in present], axis=0))
 
     return {
-        "auc": Statistic(partial(macro, _Ranked.auc), partial(macro_without, auc_without)),
-        "accuracy": _share_of(correct, np.ones_like(correct)),
-        "balanced_accuracy": Statistic(
-            partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
+        "auc": Statistic(
+            partial(macro, _Ranked.auc),
+            partial(macro_without, auc_without),
+            trials=pairs_of_patients(*(truth == c for c in present)),
         ),
+        "accuracy": _share_of(correct, np.ones_like(correct)),
+        "balanced_accuracy": _mean_recall(truth, correct),
         "average_precision": Statistic(
             partial(macro, _Ranked.average_precision), partial(macro_without, average_precision_without)
         ),
@@ -185,7 +193,17 @@ def _mean_of(values: NDArray[np.generic]) -> Statistic:
 
 
 def _share_of(part: Booleans, whole: Booleans) -> Statistic:
-    return Statistic(partial(_share, part, whole), partial(share_without, part, whole), share_of=whole)
+    return Statistic(
+        partial(_share, part, whole), partial(share_without, part, whole), trials=patients_with(whole)
+    )
+
+
+def _mean_recall(truth: Integers, correct: Booleans) -> Statistic:
+    return Statistic(
+        partial(balanced_accuracy, truth, correct),
+        partial(balanced_accuracy_without, truth, correct),
+        trials=patients_with(*(truth == label for label in np.unique(truth))),
+    )
 
 
 def _calibration_of(confidence: Floats, hit: Booleans) -> Statistic:

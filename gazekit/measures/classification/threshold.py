@@ -69,9 +69,9 @@ def separates_nothing(
     said += f" (P({classes[1]}) from {positive.min():.3f} to {positive.max():.3f})"
     if area is None:
         return said
-    if area.high > area.low > 0.5:
+    if area.low > 0.5:
         return f"{said}; their order is better than chance (AUC {area.value:.3f}), so another threshold would do better"
-    if area.low == 1:  # a point, which shows nothing about other patients
+    if area.value == 1:
         return f"{said}; their order has no error here (AUC {area.value:.3f}), so another threshold would do better"
     return f"{said}; nor is their order shown to be better than chance (AUC {area.value:.3f}): {_TRAIN}"
 

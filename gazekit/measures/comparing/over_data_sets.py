@@ -20,7 +20,7 @@ from scipy import stats
 
 from gazekit.errors import DataError
 from gazekit.measures.comparing.systems import Bounded
-from gazekit.measures.statistics.intervals import Interval
+from gazekit.measures.statistics.intervals import Interval, unless_a_point
 from gazekit.measures.statistics.permutation import permute_runs
 
 Runs = Mapping[str, Mapping[tuple[str, int], float]]
@@ -79,7 +79,7 @@ def differences(system: Runs, reference: Runs) -> list[float]:
 
 
 def t_interval(values: Sequence[float]) -> Interval:
-    """Average independent numbers, with Student's 95 % t interval; its bounds are NaN for a single one.
+    """Average independent numbers, with Student's 95 % t interval; its bounds are NaN for a single one, or equal ones.
 
     Raises:
         DataError: there is none.
@@ -92,7 +92,7 @@ def t_interval(values: Sequence[float]) -> Interval:
     if number == 1:
         return Interval(mean, math.nan, math.nan, "t")
     reach = float(stats.t.ppf(0.975, number - 1) * np.std(values, ddof=1) / math.sqrt(number))
-    return Interval(mean, mean - reach, mean + reach, "t")
+    return unless_a_point(Interval(mean, mean - reach, mean + reach, "t"))
 
 
 def sign_flips(values: Sequence[float]) -> float:

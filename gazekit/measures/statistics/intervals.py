@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,9 @@ from gazekit.errors import DataError
 from gazekit.measures.statistics.leaving_out import CELLS_PER_BATCH, LeavingOut, mean_without, one_by_one
 from gazekit.records.arrays import Booleans, Floats, Integers
 
-INTERVAL_METHOD = "bootstrap over patients, exact for shares of 0 or 1"
+INTERVAL_METHOD = (
+    "bootstrap over patients, exact for shares and AUCs of 0 or 1, none where resamples show nothing"
+)
 """How the intervals of an evaluation are made, in words."""
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
@@ -25,7 +27,8 @@ class Interval:
 
     Args:
         value: the estimate on the data.
-        low, high: bounds of the interval; NaN when the estimate, or every resample, is undefined.
+        low, high: bounds of the interval; NaN when the estimate is undefined, and where resamples show nothing of other
+            patients: they repeat one value, or the estimate is undefined without one of the patients.
         method: ``"BCa"``, ``"percentile"``, or, without resamples, ``"exact"`` (of a share that is 0 or 1) or ``"t"``
             (Student's).
         resamples: number of resamples that define the interval.
@@ -84,8 +87,9 @@ class Statistic:
 
     Args:
         of, leaving_out, bounded: as there.
-        share_of: for a share of exams, those it is a share of, ``[N]``. If it is 0 or 1, so is that of every resample,
-            and the interval is the exact one of as many patients as have such an exam, each with one.
+        trials: for a share, or a mean of shares: from the patient of each exam ``[N]`` to the number of independent
+            trials that had one outcome where the value is 0 or 1, see `patients_with` and `pairs_of_patients`. Every
+            resample repeats such a value, and the interval is the exact one of so many trials.
 
     Source: Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
     """
@@ -93,7 +97,30 @@ class Statistic:
     of: WeightedStatistic
     leaving_out: LeavingOut | None = None
     bounded: bool = True
-    share_of: Booleans | None = None
+    trials: Callable[[Integers], int] | None = None
+
+
+def patients_with(*wholes: Booleans) -> Callable[[Integers], int]:
+    """Count the patients with an exam of a share; of a mean of shares, the fewest: one of them is no larger than it.
+
+    Args:
+        wholes: the exams of each share, ``[N]``.
+    """
+    return lambda patient: min(len(np.unique(patient[whole])) for whole in wholes)
+
+
+def pairs_of_patients(*positives: Booleans) -> Callable[[Integers], int]:
+    """Count the most pairs of a positive and a negative exam of which no two share a patient: trials of an AUC.
+
+    Args:
+        positives: the positive exams, ``[N]``; of a mean of AUCs those of each, and the fewest pairs count.
+    """
+
+    def pairs(positive: Booleans, patient: Integers) -> int:
+        ones, zeros = (len(np.unique(patient[of_class])) for of_class in (positive, ~positive))
+        return min(ones, zeros, len(np.unique(patient)) // 2)
+
+    return lambda patient: min(pairs(positive, patient) for positive in positives)
 
 
 def patient_bootstraps(
@@ -124,17 +151,32 @@ def patient_bootstraps(
 
 def _interval(statistic: Statistic, found: "_Resampled", row: int, level: float) -> Interval:
     value, distribution = float(found.values[row]), found.distributions[row]
-    if statistic.share_of is not None and value in (0, 1):
-        reach = ((1 - level) / 2) ** (1 / len(np.unique(found.patient_of_exam[statistic.share_of])))
+    if statistic.trials is not None and value in (0, 1):
+        reach = ((1 - level) / 2) ** (1 / statistic.trials(found.patient_of_exam))
         low, high = (reach, 1.0) if value == 1 else (0.0, 1 - reach)
         return Interval(value, low, high, "exact")
-    if statistic.bounded and np.isfinite(distribution).all():
-        others = statistic.leaving_out or partial(one_by_one, statistic.of)
+    everywhere = bool(np.isfinite(distribution).all())
+    if statistic.bounded and everywhere:
         with np.errstate(all="ignore"):
-            low, high = _bca(value, distribution, others(found.patient_of_exam), level)
+            low, high = _bca(value, distribution, _without_each(statistic, found), level)
         if np.isfinite([low, high]).all():
-            return Interval(value, low, high, "BCa", len(distribution))
-    return _percentile_of_defined(value, distribution, _widened(level, found.patients))
+            return unless_a_point(Interval(value, low, high, "BCa", len(distribution)))
+    interval = _percentile_of_defined(value, distribution, _widened(level, found.patients))
+    if not everywhere and np.isnan(_without_each(statistic, found)).any():
+        return replace(interval, low=math.nan, high=math.nan)
+    return interval
+
+
+def _without_each(statistic: Statistic, found: "_Resampled") -> Floats:
+    others = statistic.leaving_out or partial(one_by_one, statistic.of)
+    return others(found.patient_of_exam)
+
+
+def unless_a_point(interval: Interval) -> Interval:
+    """Take the bounds of an interval away if they are equal, up to rounding: no resample tells of other patients."""
+    if interval.high - interval.low > 1e-12 * max(1.0, abs(interval.value)):
+        return interval
+    return replace(interval, low=math.nan, high=math.nan)
 
 
 def paired_bootstrap(
@@ -155,7 +197,7 @@ def paired_bootstrap(
     """
     found = _resampled([difference], patients, seed=seed, resamples=resamples)
     (distribution,) = found.distributions
-    interval = _percentile_of_defined(float(found.values[0]), distribution, _widened(0.95, found.patients))
+    interval = _interval(Statistic(difference, bounded=False), found, 0, 0.95)
     defined = distribution[np.isfinite(distribution)]
     if defined.size == 0:
         return interval, None
@@ -255,7 +297,9 @@ def _percentile_of_defined(value: float, distribution: Floats, level: float) -> 
     if defined.size == 0 or not math.isfinite(value):
         return Interval(value, math.nan, math.nan, undefined=undefined)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
+    return unless_a_point(
+        Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
+    )
 
 
 def mean_interval(
@@ -303,4 +347,5 @@ def _mean_of(exams: Floats, *, bounded: bool = True, is_share: bool = False) -> 
         return np.asarray(weights @ exams / weights.sum(axis=1))
 
     everyone = np.ones(len(exams), dtype=bool)
-    return Statistic(mean, partial(mean_without, exams), bounded, share_of=everyone if is_share else None)
+    trials = patients_with(everyone) if is_share else None
+    return Statistic(mean, partial(mean_without, exams), bounded, trials)

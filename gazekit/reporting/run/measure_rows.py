@@ -84,7 +84,7 @@ def interval_words(interval: Interval | None) -> dict[str, str]:
     drawn = interval.resamples + interval.undefined
     return {
         "value": three(interval.value),
-        "interval": f"{three(interval.low)} to {three(interval.high)}" if known else "not defined",
+        "interval": f"{three(interval.low)} to {three(interval.high)}" if known else "–",
         "remark": f"undefined in {interval.undefined} of {drawn} resamples" if interval.undefined else "",
     }
 

@@ -199,7 +199,7 @@ def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: s
     area = metrics["classification"]["auc"]
     return (
         f"On {where}, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
-        f"{area.value:.3f}, with a 95 % interval from {area.low:.3f} to {area.high:.3f}."
+        f"{interval(area)}, with its 95 % interval over patients."
     )
 
 

@@ -119,7 +119,8 @@ def reading(result: StudyResult) -> tuple[str, ...]:
     compared = sum(row.comparison is not None for row in result.rows)
     said = [
         "± is the standard deviation over the runs of a system, each on its own test part; [ ] is a 95 % interval "
-        "over patients of the pooled predictions, an exam's runs averaged: by bootstrap, exact for shares of 0 or 1",
+        "over patients of the pooled predictions, an exam's runs averaged: by bootstrap, exact for shares "
+        "and AUCs of 0 or 1, none where resamples show nothing",
     ]
     if compared:
         said.append(

@@ -284,6 +284,8 @@ def _row(
     if len(set(owners)) > 1:
         found = mean_interval(known, owners, bounded=not difference)
         low, high = found.low, found.high
+        if math.isnan(low):  # equal in every exam: how the maps are made, and no chance of these patients
+            low = high = found.value
     return CheckRow(
         check=check,
         of=of,
