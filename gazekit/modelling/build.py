@@ -29,6 +29,10 @@ from gazekit.presets.tables import LABEL
 from gazekit.registry.registry import Registry
 
 _DRAWS = (Tensor.normal_, Tensor.uniform_)
+_NO_PART_OF_MODEL = {"training", "loss", "tune", "reported"}
+"""Tables of a preset that its model does not depend on."""
+_BYTES: dict[tuple[str, str, tuple[Any, ...]], int] = {}
+"""(preset, data, components) → bytes of the weights: a study trains the same model many times."""
 
 
 def check_size(preset: Preset, registry: Registry, *, most: int | None = None, **known: Any) -> None:
@@ -39,8 +43,7 @@ def check_size(preset: Preset, registry: Registry, *, most: int | None = None, *
         most: bytes that its weights may have at most, where that is known; 0 or None: what is free.
     """
     try:
-        with torch.device("meta"), _WithoutDraws():
-            modules = build_model(preset, registry, **known)
+        needed = _bytes_of_weights(preset, registry, known)
     except (RuntimeError, TypeError, ValueError, ConfigurationError) as error:
         if "overflow" not in str(error):
             return  # a component that looks at its numbers while it is made; a real fault is said when it is made
@@ -48,7 +51,7 @@ def check_size(preset: Preset, registry: Registry, *, most: int | None = None, *
             f"preset '{preset.name}': no machine has the memory for its model; look at the sizes in its tables "
             "backbone and fusion"
         ) from None
-    needed, free = sum(tensor.nbytes for tensor in modules.state_dict().values()), free_memory()
+    free = free_memory()
     limit = min(most or free, free)
     if needed > limit:
         raise ConfigurationError(
@@ -56,6 +59,19 @@ def check_size(preset: Preset, registry: Registry, *, most: int | None = None, *
             f"GB {'of those stored with it' if most and most < free else 'of free memory'}; look at the sizes in its "
             "tables backbone and fusion"
         )
+
+
+def _bytes_of_weights(preset: Preset, registry: Registry, known: Mapping[str, Any]) -> int:
+    """Make the model of a preset without memory, once in a process for the same tables, components and data."""
+    parts = ("backbone", "pooling", "fusion", "head")
+    chosen = [(kind, preset.component(key)) for key, kind in COMPONENT_KEYS.items() if key[0] in parts]
+    classes = tuple(registry.component(kind, each.use).value for kind, each in chosen if each)
+    key = (preset.model_dump_json(exclude=_NO_PART_OF_MODEL), repr(known), classes)
+    if key not in _BYTES:
+        with torch.device("meta"), _WithoutDraws():
+            modules = build_model(preset, registry, **known)
+        _BYTES[key] = sum(tensor.nbytes for tensor in modules.state_dict().values())
+    return _BYTES[key]
 
 
 class _WithoutDraws(TorchFunctionMode):

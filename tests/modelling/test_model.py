@@ -11,8 +11,10 @@ from torch import nn
 from gazekit.contracts.hookspecs import hookimpl
 from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
-from gazekit.modelling.build import build_attention_map, build_model
+from gazekit.modelling import build
+from gazekit.modelling.build import build_attention_map, build_model, check_size
 from gazekit.modelling.model import explained_class, probabilities
+from gazekit.presets.preset import Preset
 from gazekit.registry.component import Provenance
 from gazekit.registry.discovery import ALL_FOREIGN, add_plugin, load_registry
 from gazekit.registry.registry import Registry
@@ -143,3 +145,35 @@ def test_a_backbone_that_asks_for_it_gets_the_size_of_the_images(
     overrides = ["backbone.use=sized", "gaze=none", "fusion.maps=none", "data.size=24"]
     model = build_model(registry.preset("mammonet", overrides=overrides), registry, classes=2, size=size)
     assert [backbone.size for backbone in model.backbones] == [expected, expected]
+
+
+def test_a_model_is_measured_once_and_refused_where_it_is_larger_than_the_memory(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def noted(preset: Preset, *arguments: object, **known: object) -> object:
+        made.append(preset.name)
+        return build_model(preset, *arguments, **known)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build, "build_model", noted)
+    monkeypatch.setattr(build, "_BYTES", {})
+    known = {"classes": 2, "size": (32, 32)}
+    small, wide = tiny(registry), tiny(registry, "backbone.widths=[4,6,8,12]")
+    for preset in (small, tiny(registry, "training.epochs=9", "loss.gaze_weight=0.1"), wide, small, wide):
+        check_size(preset, registry, **known)
+    check_size(small, registry, classes=3, size=(32, 32))
+    assert len(made) == 3, "the widths and the classes change a model, the training does not"
+    for preset in (small, wide):
+        weights = build_model(preset, registry, **known).state_dict()
+        bytes_of = sum(tensor.nbytes for tensor in weights.values())
+        monkeypatch.setattr(build, "free_memory", lambda bytes_of=bytes_of: bytes_of)
+        check_size(preset, registry, **known)
+        with pytest.raises(ConfigurationError, match="GB of those stored with it"):
+            check_size(preset, registry, most=bytes_of - 1, **known)
+        monkeypatch.setattr(build, "free_memory", lambda bytes_of=bytes_of: bytes_of - 1)
+        with pytest.raises(ConfigurationError, match="GB of free memory"):
+            check_size(preset, registry, **known)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="no machine has the memory for its model"):
+            check_size(tiny(registry, f"backbone.widths=[4,6,8,{10**12}]"), registry, **known)
