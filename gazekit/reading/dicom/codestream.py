@@ -1,9 +1,8 @@
 """Read the size that a compressed image claims in its own header, which may differ from the DICOM tags.
 
 A decoder allocates memory by this header, and drops bits that the tags leave no room for, so it is compared with the
-tags before decoding. Only the codestream of the
-transfer syntax is looked for, and only at the start of a frame: in ten megabytes of other data every marker occurs by
-chance.
+tags before decoding. Only the codestream of the transfer syntax is looked for, and only at the start of a frame: in ten
+megabytes of other data every marker occurs by chance.
 """
 
 from itertools import pairwise
