@@ -246,6 +246,8 @@ def test_recordings_of_a_table_are_drawn_on_the_image_of_their_exam(images: Path
     assert (
         "warning: " in (said := gazekit(*drawn).stderr) and "its exam is not in the name e001_cc.png" in said
     )
+    beside = ["gaze", "heatmap", alone, images / "e000_mlo.png", tmp_path / "h.png"]
+    assert "its view is not in the name e000_mlo.png" in gazekit(*beside).stderr
     said = gazekit(*drawn, "--exam", "e000").stderr
     assert "warning: " not in said and "names no image; assumed to be of e001_cc.png" in said
 

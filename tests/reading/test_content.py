@@ -157,7 +157,8 @@ def test_the_index_of_a_medium_is_skipped_in_a_folder_and_refused_by_its_name(me
     assert [set(exam.images) for exam in grouping.exams] == [{"cc", "mlo"}] and not grouping.left_out
     for read in (read_image, image_size, read_image_header):
         with pytest.raises(
-            DataError, match="a DICOMDIR, which only indexes other files; give those files or their folder"
+            DataError,
+            match="a DICOMDIR, which only indexes other files; give those files, or the folder that",
         ):
             read(medium / "DICOMDIR")
 

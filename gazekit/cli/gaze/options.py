@@ -1,6 +1,7 @@
 """Options shared by the commands that read gaze: format, its options, fixation settings."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,7 +153,7 @@ def of_exam(
 
 
 def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> None:
-    """Report recordings that do not name their image; warn if their exam and the image's name differ.
+    """Report recordings that do not name their image; warn if their exam or view is not in the image's name.
 
     Args:
         recordings: recordings to be drawn or placed.
@@ -163,8 +164,9 @@ def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> 
 
     unnamed = [each for each in recordings if not each.image and not is_called_by(image, each)]
     if unnamed and unnamed[0].exam_id is not None and not chosen:
+        absent = "view" if is_called_by(image, replace(unnamed[0], view=None)) else "exam"
         console.warn(
-            f"{first_few(unnamed, most=1)}: names no image, and its exam is not in the name {image.name}; assumed "
+            f"{first_few(unnamed, most=1)}: names no image, and its {absent} is not in the name {image.name}; assumed "
             "to be of it. If that is right, add --exam"
         )
     elif unnamed:

@@ -120,7 +120,7 @@ def _read(path: Path, tags: Iterable[str | BaseTag]) -> Dataset:
         meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 0x0002)
         if meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             raise DataError(
-                f"{path}: a DICOMDIR, which only indexes other files; give those files or their folder that they are in"
+                f"{path}: a DICOMDIR, which only indexes other files; give those files, or the folder that they are in"
             )
         is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
         file.seek(0)
