@@ -10,6 +10,7 @@ import tomlkit
 from pydantic import Field
 
 from gazekit.disk.suggestion import did_you_mean, wrong_value
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError
 from gazekit.presets.layers import (
     COMPONENT_KEYS,
@@ -194,7 +195,7 @@ def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset
         problems += _check_views(preset)
     if problems:
         lines = "\n".join(f"  {_where(merged, key)}: {message}" for key, message in problems)
-        raise ConfigurationError(f"preset '{name}' has {len(problems)} problem(s):\n{lines}")
+        raise ConfigurationError(f"preset '{name}' has {counted(len(problems), 'problem')}:\n{lines}")
     preset._name, preset._sources = name, merged
     return preset
 

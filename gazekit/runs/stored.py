@@ -10,6 +10,7 @@ import torch
 from gazekit.contracts.progress import Elapsed
 from gazekit.disk.home_folder import with_home
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.modelling.build import build_model, check_size
 from gazekit.modelling.model import MultiViewClassifier
@@ -195,7 +196,7 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset, registry: Registry
     done = len(lines)
     if after < done:
         raise ConfigurationError(
-            f"{run.path}: has already trained {done} epochs; it can go on to more, not to {after}"
+            f"{run.path}: has already trained {counted(done, 'epoch')}; it can go on to more, not to {after}"
         )
     if lines and stopped_early(done, lines[-1]["best_epoch"], waits):
         raise ConfigurationError(

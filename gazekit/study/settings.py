@@ -13,6 +13,7 @@ from pydantic import Field
 from gazekit.disk.home_folder import with_home, without_home
 from gazekit.disk.own_files import MIB, FileKind, read_text
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, read_space
@@ -372,4 +373,4 @@ def _explain(item: Any) -> str:
 def _wrong(origin: str, problems: list[str]) -> ConfigurationError:
     unique = dict.fromkeys(problems)
     lines = "\n".join(f"  {problem}" for problem in unique)
-    return ConfigurationError(f"{origin} has {len(unique)} problem(s):\n{lines}")
+    return ConfigurationError(f"{origin} has {counted(len(unique), 'problem')}:\n{lines}")

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 
 from gazekit.contracts.interfaces import Backbone
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.tables import TrainingSettings
@@ -50,8 +51,9 @@ def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterat
         out = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if out or "can't allocate memory" in str(error):
             raise GazekitError(
-                f"out of memory on {device.type}, with batches of {settings.batch_size} in {settings.accumulate} "
-                f"part(s); start again with --overwrite and, in this order: {ways_to_save(settings, device)}"
+                f"out of memory on {device.type}, with batches of {settings.batch_size} in "
+                f"{counted(settings.accumulate, 'part')}; start again with --overwrite and, in this order: "
+                f"{ways_to_save(settings, device)}"
             ) from error
         if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             first = str(error).strip().splitlines()[0]

@@ -13,6 +13,7 @@ import torch
 
 from gazekit.contracts.progress import Elapsed, Validated
 from gazekit.contracts.types import Batch
+from gazekit.disk.wording import counted
 from gazekit.distributed.processes import count, rank
 from gazekit.distributed.sharing import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.errors import DataError, GazekitError, Preempted
@@ -183,7 +184,7 @@ def train(
                 saved = state.step
     if not state.best_epoch:
         raise GazekitError(
-            f"{run.path}: in {state.epoch} epochs no validation had finite outputs, so there are no "
+            f"{run.path}: in {counted(state.epoch, 'epoch')} no validation had finite outputs, so there are no "
             "weights to use; look at metrics.jsonl and log.txt, and try a smaller training.learning_rate"
         )
     return state

@@ -206,7 +206,7 @@ def test_all_errors_at_once_with_file_and_key(registry: Registry, tmp_path: Path
     with pytest.raises(ConfigurationError) as caught:
         registry.preset(str(file))
     lines = str(caught.value).splitlines()
-    assert "has 4 problem(s)" in lines[0] and len(lines) == 5
+    assert "has 4 problems" in lines[0] and len(lines) == 5
     text = "\n".join(lines)
     assert "wrong.toml: training.epochs" in text and "wrong.toml: training.epoch: no such key" in text
     assert "wrong.toml: fusion.vectors.use: no fusion of vectors 'blf'. Did you mean 'bfl'?" in text

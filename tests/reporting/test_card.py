@@ -79,9 +79,9 @@ def test_it_states_data_measures_calibration_limits_and_versions(run, registry):
 @pytest.mark.parametrize(
     ("select", "said"),
     [
-        ("auc", "epochs: 1, of which 1 is selected by the validation AUC"),
-        ("loss", "epochs: 1, of which 1 is selected by the validation loss"),
-        ("last", "epochs: 1, of which the last is used"),
+        ("auc", "epochs: 1; epoch 1 is selected by the validation AUC"),
+        ("loss", "epochs: 1; epoch 1 is selected by the validation loss"),
+        ("last", "epochs: 1; the last is used"),
     ],
 )
 def test_it_says_which_epoch_is_used(run, registry, tmp_path, select, said):

@@ -229,7 +229,7 @@ def test_the_command_line_takes_several_data_sets_and_random_splits(folder, tmp_
 def test_faults_of_several_data_sets_and_gates_are_one_problem_each(changes, said, tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         parse_study({"data": "a", "system": [{"preset": "ga_net"}], **changes}, "STUDY.toml", folder=tmp_path)
-    assert said in str(refused.value) and "1 problem(s)" in str(refused.value)
+    assert said in str(refused.value) and "1 problem:" in str(refused.value)
 
 
 def test_a_list_of_one_is_that_one_and_settings_can_be_stored(tmp_path):

@@ -32,7 +32,7 @@ def test_every_fault_is_told_at_once(tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         parse(tmp_path, seeds=0, folds="split.txt", colour="red", system=[{"name": "a b"}])
     said = str(refused.value)
-    assert said.startswith("STUDY.toml has 5 problem(s):")
+    assert said.startswith("STUDY.toml has 5 problems:")
     assert "colour: no such key" in said and "system 1: preset: is needed" in said
     assert "'a b' is not a valid name" in said and "seeds: " in said
     assert (

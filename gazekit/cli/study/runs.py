@@ -38,7 +38,8 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
     )
     if tuned:
         console.note(
-            f"each run is tuned first by {tuned.trials} trials ({tuned.sampler}) on {tuned.folds} inner fold(s): "
+            f"each run is tuned first by {counted(tuned.trials, 'trial')} ({tuned.sampler}) on "
+            f"{counted(tuned.folds, 'inner fold')}: "
             f"{len(trials)} runs of trials are left"
         )
     if not unfinished:

@@ -180,11 +180,11 @@ def _epochs(selected: Sequence[int], select: Select) -> str:
     if not selected:
         return ""
     if select == "last":
-        return f"{len(selected)}, of which the last is used"
+        return f"{len(selected)}; the last is used"
     if not selected[-1]:
-        return f"{len(selected)}, none of them selected yet"
+        return f"{len(selected)}; none is selected yet"
     by = {"auc": "AUC", "loss": "loss"}[select]
-    return f"{len(selected)}, of which {selected[-1]} is selected by the validation {by}"
+    return f"{len(selected)}; epoch {selected[-1]} is selected by the validation {by}"
 
 
 def _classes(facts: RunFacts) -> str:
