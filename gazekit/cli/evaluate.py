@@ -71,7 +71,6 @@ def _print(result: dict[str, Any]) -> None:
     from gazekit.measures.classification.threshold import with_advice
     from gazekit.measures.former_names import by_current_name
     from gazekit.measures.numbers import NONE, three
-    from gazekit.measures.statistics.intervals import INTERVAL_METHOD
     from gazekit.prediction.calibration import in_effect
     from gazekit.records.labels import count_classes, describe
 
@@ -105,7 +104,7 @@ def _print(result: dict[str, Any]) -> None:
     console.note(f"written to {result['run']}: {', '.join(result['files'])}")
     explained = "positive" if len(result["classes"]) == 2 else "predicted"
     console.note(
-        f"intervals: {INTERVAL_METHOD}; attention explains the {explained} class; not a medical device"
+        f"intervals: {result['interval']}; attention explains the {explained} class; not a medical device"
     )
 
 

@@ -19,11 +19,13 @@ from gazekit.measures.gaze.looked_at import LookedAt, heat_maps_of
 from gazekit.measures.gaze.observer_ceiling import observer_ceiling, share_interval
 from gazekit.measures.gaze.scanpath import predicted_scanpath, scanpath_similarity, untimed
 from gazekit.measures.offered import OfferedMetrics, measure_offered
-from gazekit.measures.statistics.intervals import Interval, mean_intervals
+from gazekit.measures.statistics.intervals import INTERVAL_METHOD, Interval, mean_intervals
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array, Floats, Integers
 
+INTERVALS = f"{INTERVAL_METHOD}; of likelihood ratios, calibration intercept and slope Student's t"
+"""How the intervals of an evaluation are made, in words."""
 Metrics = dict[str, dict[str, Interval]]
 _Values = dict[str, float | tuple[float, float]]
 """Measure → value on one image; of a share, the score and the ceiling, which are divided at the end."""

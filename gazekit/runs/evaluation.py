@@ -11,11 +11,10 @@ from typing import Any
 
 from gazekit.measures.catalogue import SUBGROUP
 from gazekit.measures.classification.threshold import separates_nothing
-from gazekit.measures.evaluate import Metrics, evaluate
+from gazekit.measures.evaluate import INTERVALS, Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
 from gazekit.measures.limits import limits_of
 from gazekit.measures.offered import offered_metrics
-from gazekit.measures.statistics.intervals import INTERVAL_METHOD
 from gazekit.measures.subgroups import Subgroup, groupings, limits_of_subgroups, measure_subgroups
 from gazekit.measures.units import How, Per, pooled_metrics
 from gazekit.prediction.predictions import Predictions
@@ -109,7 +108,7 @@ def _record(
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
         "classes": _classes(dataset, labels),
         "positive": positive_of(dataset.classes),
-        "interval": f"95 %, {INTERVAL_METHOD}",
+        "interval": f"95 %, {INTERVALS}",
         "leak": trained.facts.leak,
         "threshold": doubt,
         "called_above": predictions.threshold,

@@ -24,6 +24,8 @@ def test_every_exam_is_counted_by_truth_and_call():
         "specificity": 0.5,
         "positive_predictive_value": round(2 / 3, 6),
         "negative_predictive_value": 0.5,
+        "positive_likelihood_ratio": round(4 / 3, 6),
+        "negative_likelihood_ratio": round(2 / 3, 6),
     }
 
 
@@ -31,7 +33,7 @@ def test_rates_follow_the_threshold_and_hold_their_value():
     pooled = made_pooled(0)
     for threshold in (0.2, 0.8):
         for rate in confusion(pooled, threshold).rates.values():
-            assert rate.low <= rate.value <= rate.high
+            assert rate.low <= rate.value <= rate.high or (rate.value == 0 and np.isnan(rate.low))
     low, high = (confusion(pooled, threshold).rates["sensitivity"].value for threshold in (0.2, 0.8))
     assert low > high
 

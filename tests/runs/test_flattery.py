@@ -71,8 +71,9 @@ def test_measures_without_interval_and_a_target_of_one_class_are_limits(dataset:
     found = Predictions(exams, chances, chances, {}, further=further)
     said = limits_of(told, found, evaluate(told, found, resamples=50))
     assert said == [
-        "No interval of average precision, brier, calibration error: resamples of the 4 patients repeat one value, or "
-        "there is none without one of the patients. They say nothing about other patients.",
+        "No interval of average precision, brier, calibration error, negative likelihood ratio: resamples of the 4 "
+        "patients repeat one value, or there is none without one of the patients. They say nothing about other "
+        "patients.",
         "Target grade is not measured: every exam that says it has low.",
         "Target told is not measured: no exam says it.",
     ]

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.measures.classification.likelihood_ratios import likelihood_ratios
+from gazekit.measures.classification.recalibration import recalibration
 from gazekit.measures.statistics.intervals import (
     Interval,
     Statistic,
@@ -98,7 +100,7 @@ def classification_metrics(
 
     Returns:
         ``auc``, ``accuracy``, ``balanced_accuracy``, ``average_precision``, ``brier``, ``calibration_error``; of two
-        classes `rates`, too.
+        classes also those of `rates`, `likelihood_ratios` and `recalibration`.
 
     Raises:
         DataError: one class only, fewer than two patients, or arrays of different lengths.
@@ -106,7 +108,12 @@ def classification_metrics(
     statistics = _statistics(probabilities, labels, threshold)
     if len(patients) != len(labels):
         raise DataError(f"{len(labels)} exams but {len(patients)} patients: expected one per exam")
-    return patient_bootstraps(statistics, patients, seed=seed, resamples=resamples)
+    found = patient_bootstraps(statistics, patients, seed=seed, resamples=resamples)
+    if probabilities.shape[1] != 2:
+        return found
+    positive, stated = np.asarray(labels) == 1, np.asarray(probabilities[:, 1], dtype=np.float64)
+    ratios = likelihood_ratios(positive, stated > threshold, patients)
+    return found | ratios | recalibration(positive, stated, patients)
 
 
 def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> float:

@@ -16,7 +16,7 @@ from gazekit.records.arrays import Booleans, Floats, Integers
 INTERVAL_METHOD = (
     "bootstrap over patients, exact for shares and AUCs of 0 or 1, none where resamples show nothing"
 )
-"""How the intervals of an evaluation are made, in words."""
+"""How intervals of means and shares are made, in words."""
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
 
@@ -300,6 +300,26 @@ def _percentile_of_defined(value: float, distribution: Floats, level: float) -> 
     return unless_a_point(
         Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
     )
+
+
+def influence_interval(value: float, influence: Floats, patients: Sequence[str]) -> Interval:
+    """Return Student's 95 % t interval of a statistic from the influence of each exam, summed within patients.
+
+    ``value ± t(P - 1, 0.975) √(P / (P - 1) Σ_p (Σ_i∈p u_i)²)`` over P patients; no interval where u is NaN or 0.
+
+    Args:
+        value: the statistic.
+        influence: u, by how much each exam moves it, ``[N]``; their sum is 0.
+        patients: patient of each exam, ``[N]``.
+
+    Source: Liang & Zeger 1986, doi:10.1093/biomet/73.1.13.
+    """
+    owner = np.unique(np.asarray(patients), return_inverse=True)[1]
+    of_patient = np.bincount(owner, weights=influence)
+    number = len(of_patient)
+    spread = math.sqrt(number / (number - 1) * float(of_patient @ of_patient))
+    reach = float(special.stdtrit(number - 1, 0.975)) * spread
+    return unless_a_point(Interval(value, value - reach, value + reach, "t"))
 
 
 def mean_interval(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.measures.classification.likelihood_ratios import likelihood_ratios
 from gazekit.measures.classification.metrics import rates
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.classification.threshold import called_class, share_above
@@ -21,7 +22,7 @@ class Confusion:
     Args:
         threshold: the second of two classes is called above it; None for more classes.
         counts: ``[classes][classes]``, exams by truth and call.
-        rates: for two classes, by name, with 95 % intervals over patients.
+        rates: for two classes, also their likelihood ratios, by name, with 95 % intervals over patients.
         origin: text that says where the threshold comes from.
         others: counts at other thresholds for the reader to try, in rising order, this one included; may be empty.
     """
@@ -69,6 +70,8 @@ def confusion(pooled: Pooled, threshold: float, origin: str = "") -> Confusion:
     found = {}
     if len(set(pooled.patient_ids)) > 1:
         found = patient_bootstraps(rates(pooled.labels == 1, called == 1), pooled.patient_ids)
+        if len(set(pooled.labels.tolist())) == 2:
+            found |= likelihood_ratios(pooled.labels == 1, called == 1, pooled.patient_ids)
     return Confusion(threshold, counts, found, origin)
 
 

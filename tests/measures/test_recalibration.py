@@ -1,0 +1,103 @@
+"""Calibration intercept and slope, and likelihood ratios, against other implementations and closed forms."""
+
+import numpy as np
+import pytest
+from scipy import optimize, special, stats
+from sklearn.linear_model import LogisticRegression
+
+from gazekit.measures.classification.likelihood_ratios import likelihood_ratios
+from gazekit.measures.classification.recalibration import recalibration
+
+
+def predicted(seed: int, exams: int, *, intercept: float = 0.0, slope: float = 1.0):
+    """Truth and stated probabilities whose intercept (given the slope) and slope are those."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-0.5, 1.5, exams)
+    return rng.uniform(size=exams) < special.expit(intercept + slope * logits), special.expit(logits)
+
+
+@pytest.mark.parametrize(("seed", "slope"), [(0, 1.0), (1, 0.4), (2, -0.7), (3, 3.0)])
+def test_the_slope_is_that_of_scikit_learn_and_the_intercept_makes_the_mean_right(
+    seed: int, slope: float
+) -> None:
+    positive, stated = predicted(seed, 150, intercept=0.8, slope=slope)
+    found = recalibration(positive, stated, np.arange(150).astype(str).tolist())
+    logits = special.logit(stated)
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None], positive)
+    assert found["calibration_slope"].value == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
+    intercept = optimize.brentq(lambda a: (special.expit(a + logits) - positive).sum(), -20, 20)
+    assert found["calibration_intercept"].value == pytest.approx(intercept, abs=1e-8)
+
+
+def test_the_intervals_cover_the_truth_of_patients_whose_exams_are_alike() -> None:
+    covered = np.zeros(2)
+    for seed in range(300):
+        positive, stated = predicted(seed, 80, intercept=0.5, slope=1.0)
+        patients = np.repeat(np.arange(80), 3).astype(str).tolist()
+        found = recalibration(np.repeat(positive, 3), np.repeat(stated, 3), patients)
+        covered += [
+            found["calibration_intercept"].low < 0.5 < found["calibration_intercept"].high,
+            found["calibration_slope"].low < 1 < found["calibration_slope"].high,
+        ]
+    assert (covered / 300 == pytest.approx(0.95, abs=0.035)) and covered.max() < 300
+
+
+def test_copies_of_a_patients_exam_add_no_certainty() -> None:
+    positive, stated = predicted(4, 60)
+    once = recalibration(positive, stated, np.arange(60).astype(str).tolist())
+    thrice = recalibration(
+        np.repeat(positive, 3), np.repeat(stated, 3), np.repeat(np.arange(60), 3).astype(str).tolist()
+    )
+    for name, found in once.items():
+        assert (found.low, found.high) == pytest.approx((thrice[name].low, thrice[name].high), abs=1e-7)
+
+
+def test_separated_classes_have_no_slope_and_probabilities_of_0_or_1_neither() -> None:
+    positive, patients = np.array([False, False, True, True]), list("abcd")
+    for stated in ([0.1, 0.3, 0.6, 0.8], [0.8, 0.6, 0.3, 0.1], [0.1, 0.3, 0.3, 0.8], [0.4] * 4):
+        found = recalibration(positive, np.array(stated), patients)
+        assert np.isnan(found["calibration_slope"].value), stated
+        assert np.isfinite(found["calibration_intercept"].value)
+    for stated in ([0.0, 0.7, 0.6, 0.8], [0.1, 0.7, 0.6, 1.0]):
+        assert all(
+            np.isnan(each.value) for each in recalibration(positive, np.array(stated), patients).values()
+        )
+    alone = recalibration(positive, np.array([0.1, 0.7, 0.6, 0.8]), list("abcc"))
+    assert all(np.isfinite(each.value) and np.isnan(each.low) for each in alone.values())
+
+
+def test_extreme_probabilities_are_fitted() -> None:
+    """Of logits of -25 and 25, 0.2 and 0.9 came true: the loss of the intercept is flat in the middle."""
+    stated = special.expit(np.repeat([-25.0, 25.0], 20))
+    positive = np.repeat([False, True, False], [16, 22, 2])
+    found = recalibration(positive, stated, np.arange(40).astype(str).tolist())
+    share = positive.mean()
+    assert special.expit(
+        found["calibration_intercept"].value + special.logit(stated)
+    ).mean() == pytest.approx(share)
+    assert found["calibration_slope"].value == pytest.approx((special.logit(0.9) - special.logit(0.2)) / 50)
+
+
+def test_likelihood_ratios_have_the_interval_of_simel_with_students_t() -> None:
+    """34 of 50 positive and 9 of 70 negative exams are called positive, each of another patient."""
+    positive = np.repeat([True, False], [50, 70])
+    called = np.r_[np.arange(50) < 34, np.arange(70) < 9]
+    found = likelihood_ratios(positive, called, np.arange(120).astype(str).tolist())
+    for name, hits, alarms in (("positive", 34, 9), ("negative", 16, 61)):
+        ratio = (hits / 50) / (alarms / 70)
+        spread = np.sqrt(120 / 119 * (1 / hits - 1 / 50 + 1 / alarms - 1 / 70))
+        ends = np.exp(np.log(ratio) + np.array(stats.t.interval(0.95, 119)) * spread)
+        each = found[f"{name}_likelihood_ratio"]
+        assert (each.value, each.low, each.high) == pytest.approx((ratio, *ends))
+
+
+def test_a_likelihood_ratio_of_0_has_no_interval_and_a_division_by_0_is_none() -> None:
+    positive, patients = np.array([True, True, False, False]), list("abcd")
+    perfect = likelihood_ratios(positive, positive, patients)
+    assert np.isnan(perfect["positive_likelihood_ratio"].value)
+    negative = perfect["negative_likelihood_ratio"]
+    assert negative.value == 0 and np.isnan(negative.low) and np.isnan(negative.high)
+    nobody = likelihood_ratios(positive, ~positive & positive, patients)
+    assert (
+        np.isnan(nobody["positive_likelihood_ratio"].value) and nobody["negative_likelihood_ratio"].value == 1
+    )
