@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ from command_line import TINY
 from command_line import gazekit as run_gazekit
 from made_data import make_folder
 from made_preparation import prepare
+from undrawn import leave_undrawn
 
 import gazekit
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+gc.set_threshold(20_000, 20, 20)  # a search looks through everything that the imports made
 MakeDistribution = Callable[..., None]
 
 
@@ -76,15 +79,7 @@ def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every picture of a report an empty one, where nobody looks at it: drawing takes most of the time."""
-    from matplotlib.figure import Figure
-
-    from gazekit.reporting.drawing.rendering import rendered
-
-    empty = {kind: rendered(Figure(figsize=(1, 1)), kind, transparent=True) for kind in ("png", "svg")}
-    for module in ("page", "study.files"):
-        monkeypatch.setattr(
-            f"gazekit.reporting.{module}.rendered", lambda _figure, kind, **_options: empty[kind]
-        )
+    leave_undrawn(monkeypatch)
 
 
 @pytest.fixture(scope="session")

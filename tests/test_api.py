@@ -14,6 +14,7 @@ import pytest
 import torch
 from command_line import TINY
 from command_line import gazekit as command_line
+from tiny import small_changes
 
 import gazekit
 from gazekit.api import in_python
@@ -353,7 +354,9 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
         gazekit.report(trained, threshold=1.5)
 
 
-def test_a_model_on_another_device_is_exported_all_the_same(trained: gazekit.Trained, tmp_path: Path) -> None:
+def test_a_model_on_another_device_is_exported_all_the_same(dataset: PreparedDataset, tmp_path: Path) -> None:
+    few = [*small_changes("single_cc"), "training.epochs=1"]
+    trained = gazekit.train("single_cc", dataset, tmp_path / "run", overrides=few, device="cpu")
     elsewhere = torch.device("meta")
     moved = replace(trained, model=deepcopy(trained.model).to(elsewhere), device=elsewhere)
     path = gazekit.export(moved, tmp_path / "model.pt2", form="torch-export")

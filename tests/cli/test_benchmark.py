@@ -86,6 +86,7 @@ def test_the_table_and_its_files_say_the_same(finished):
         assert (out / figure).stat().st_size > 5000
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_look_at_a_study_keeps_its_step_times(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import TINY, gazekit
+from command_line import TINY, gazekit, one_exam
 from conftest import MakeDistribution
 from rich.console import Console
 from tiny import SMALL
@@ -103,7 +103,7 @@ def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp
     assert sum(exam["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"e003_cc.png", "e003_mlo.png"}
 
-    page = Path(gazekit("report", run, "--without", run).stdout.strip())
+    page = Path(gazekit("report", run, "--without", run, *one_exam(run)).stdout.strip())
     assert page.read_text().startswith("<!") and (run / "attention.png").stat().st_size > 10_000
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import TINY, gazekit
+from forked import Forked, run_module
 from tiny import tiny
 
 from gazekit.errors import Preempted
@@ -41,7 +42,7 @@ def test_a_training_that_waits_for_a_process_that_never_comes_can_be_stopped(
     environment |= {"MASTER_PORT": str(20_000 + os.getpid() % 30_000)}
     run = tmp_path / "run"
     arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", run, *LONG]
-    process = subprocess.Popen(
+    process = Forked(
         [sys.executable, "-m", "gazekit", *map(str, arguments)], env=environment, stderr=subprocess.DEVNULL
     )
     try:
@@ -61,9 +62,9 @@ def test_a_training_whose_terminal_closes_writes_a_checkpoint_and_ends_with_75(
     arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", run, *LONG]
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ["TERM"] = "xterm"
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what started the tests may ignore it, as nohup does
-        os.execv(sys.executable, [sys.executable, "-m", "gazekit", *map(str, arguments)])
+        command = [sys.executable, "-m", "gazekit", *map(str, arguments)]
+        run_module(command, os.environ | {"TERM": "xterm"})
     until = time.monotonic() + 240
     while not (run / "metrics.jsonl").exists() and time.monotonic() < until:
         if select.select([terminal], [], [], 1)[0]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from gazekit_components.fusions.bfl import BidirectionalFusionLearning
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupted import together
 from torch import Tensor
 
 VIEWS = ("cc", "mlo")
@@ -132,17 +132,14 @@ def test_half_precision_vectors_give_a_loss_in_float32() -> None:
     assert came.item() == pytest.approx(expected.item(), abs=0.02)
 
 
-def _one_of_two(rank: int, folder: str) -> None:
-    store = Path(folder, "store").as_uri()
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+def _one_of_two(rank: int, folder: Path) -> None:
     share = {view: vector[rank * 3 : rank * 3 + 3] for view, vector in _vectors(6).items()}
     for anchor in ANCHORS:
         results = _loss_and_gradients(anchor, share)
         for result in results:  # what distributed training does with gradients
             dist.all_reduce(result)
         if rank == 0:
-            torch.save([result / 2 for result in results], Path(folder, f"{anchor}.pt"))
-    dist.destroy_process_group()
+            torch.save([result / 2 for result in results], folder / f"{anchor}.pt")
 
 
 def _loss_and_gradients(anchor: Anchor, vectors: dict[str, Tensor]) -> list[Tensor]:
@@ -152,7 +149,7 @@ def _loss_and_gradients(anchor: Anchor, vectors: dict[str, Tensor]) -> list[Tens
 
 
 def test_two_processes_average_to_the_loss_and_gradient_of_the_global_batch(tmp_path: Path) -> None:
-    mp.spawn(_one_of_two, (str(tmp_path),), nprocs=2)
+    assert together(2, tmp_path, lambda rank: _one_of_two(rank, tmp_path)) == [0, 0]
     for anchor in ANCHORS:
         came = torch.load(tmp_path / f"{anchor}.pt", weights_only=True)
         torch.testing.assert_close(came, _loss_and_gradients(anchor, _vectors(6)), rtol=1e-10, atol=1e-14)

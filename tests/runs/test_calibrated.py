@@ -74,6 +74,7 @@ def test_evaluation_says_so_and_keeps_the_order_of_the_exams(calibrated, tiny_ru
     assert measures[1]["accuracy"]["value"] == pytest.approx(accuracy)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_decision_curve_of_a_report_says_whether_probabilities_are_calibrated(
     calibrated, tiny_run, tmp_path
 ):

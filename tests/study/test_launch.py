@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from forked import fork_children
 from tiny import tiny
 
 from gazekit.errors import ConfigurationError, DataError, Preempted
@@ -197,7 +198,7 @@ def test_a_child_whose_parent_is_gone_saves_and_the_same_run_goes_on_to_the_same
 
 @pytest.fixture
 def children(monkeypatch):
-    """The child processes that are started, each with one thread, as this process has."""
+    """The child processes that are started, as forks of this process."""
     started: list[Child] = []
 
     class Noted(Child):
@@ -206,7 +207,7 @@ def children(monkeypatch):
             started.append(self)
 
     monkeypatch.setattr(processes, "Child", Noted)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    fork_children(monkeypatch)
     return started
 
 

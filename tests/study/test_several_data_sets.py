@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from command_line import gazekit
+from forked import fork_children
 from made_preparation import prepare
 from made_study import made_result
 from tiny import SMALL
+from undrawn import leave_undrawn
 
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
@@ -80,7 +82,9 @@ def folder(tmp_path_factory, raw_folder, registry):
 @pytest.fixture(scope="module")
 def finished(folder):
     """The study, carried out."""
-    said = gazekit("benchmark", folder / "STUDY.toml", "--out", folder / "out", "--no-timing")
+    with pytest.MonkeyPatch.context() as patch:
+        leave_undrawn(patch)
+        said = gazekit("benchmark", folder / "STUDY.toml", "--out", folder / "out", "--no-timing")
     return folder / "out", said
 
 
@@ -160,7 +164,8 @@ def test_the_report_of_a_study_goes_where_it_is_asked_to_and_refuses_options_of_
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_lost_run_alone_is_done_again_and_missing_ones_are_told(finished, tmp_path):
+def test_a_lost_run_alone_is_done_again_and_missing_ones_are_told(finished, tmp_path, monkeypatch):
+    fork_children(monkeypatch)
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
     lost = out / "runs" / "control" / "two-split-2-seed-1"
