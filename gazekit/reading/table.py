@@ -322,11 +322,12 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 
 
 def _columns(line: str, separator: str) -> tuple[str, ...]:
+    """Return the names in a header; all of it as one where its quotes make no cells."""
     try:
         reader = _reader([line.rstrip("\r\n")], separator, quoted=_is_quoted(line, separator))
         return tuple(name.strip() for name in next(reader, []))
     except csv.Error:
-        return ()
+        return (line.strip(),)
 
 
 def _separator(line: str) -> str:

@@ -96,6 +96,14 @@ def test_no_bytes_raise_anything_else(tmp_path_factory, content):
             assert not math.isinf(row.number(table.columns[0], may_be_lost=True))
 
 
+def test_a_header_whose_quotes_make_no_cells_is_shown_as_it_is(tmp_path):
+    """R's write.table separates cells by blanks, unless told otherwise."""
+    path = write(tmp_path, '"a" "b"\n"1" 2 3\n')
+    assert first_columns(path) == ('"a" "b"',)
+    with pytest.raises(DataError, match='no column a, b; the file has "a" "b"; expected a first row'):
+        open_table(path, ["a", "b"])
+
+
 def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_path):
     (row,) = open_table(write(tmp_path, "a,b,c,c\n1,2,3,4\n"), ["a"]).rows()
     assert (row.number("a"), row.number("b")) == (1, 2)
