@@ -41,6 +41,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.explain_check.check import check_explanations
 from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
+from gazekit.runs.files import EvaluatedPart
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import followed
 from gazekit.runs.trained import Progress, Trained, check_ensemble, images_of, open_data, open_trained
@@ -100,8 +101,9 @@ def _speaks_python(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = dict(zip(parameters, args, strict=False)) | kwargs
         for name, words in offered.items():
-            if isinstance(value := kwargs.get(name), str) and value not in words:
+            if isinstance(value := given.get(name), str) and value not in words:
                 raise ConfigurationError(f"{name}={value!r}: expected {' or '.join(map(repr, words))}")
         try:
             return function(*args, **kwargs)
@@ -226,7 +228,7 @@ def load(
 def evaluate(
     run: Trained | Path | str,
     data: Dataset | None = None,
-    part: str = "test",
+    part: EvaluatedPart = "test",
     *,
     weights: Which | None = None,
     resamples: int = 2000,
@@ -267,7 +269,7 @@ def evaluate(
 def explain_check(
     run: Trained | Path | str,
     data: Dataset | None = None,
-    part: str = "test",
+    part: EvaluatedPart = "test",
     *,
     random_labels: Trained | Path | str | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -522,7 +524,7 @@ def report(
     run: Trained | Path | str,
     *,
     without: Trained | Path | str | None = None,
-    part: str = "test",
+    part: EvaluatedPart = "test",
     threshold: float | Literal["val"] | None = None,
     exams: Sequence[str] = (),
     cases: int = 200,

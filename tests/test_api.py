@@ -289,6 +289,7 @@ def test_a_device_that_there_is_not_is_refused_before_anything_else(
         (gazekit.load, {"weights": "best"}, "weights='best': expected 'selected' or 'last'"),
         (gazekit.evaluate, {"per": "exam"}, "per='exam': expected 'side' or 'patient'"),
         (gazekit.evaluate, {"per": "side", "pool": "median"}, "pool='median': expected 'max' or 'mean'"),
+        (gazekit.evaluate, {"part": "tests"}, "part='tests': expected 'train' or 'val' or 'test' or 'all'"),
         (gazekit.report, {"threshold": "test"}, "threshold='test': expected 'val'"),
         (gazekit.export, {"form": "torch"}, "form='torch': expected 'onnx' or 'torch-export'"),
         (
@@ -304,6 +305,11 @@ def test_a_word_that_is_none_to_choose_from_is_refused(
     with pytest.raises(ConfigurationError) as error:
         function(trained.run.path, **chosen)
     assert str(error.value) == said
+
+
+def test_a_word_is_refused_by_its_place_too(trained: gazekit.Trained) -> None:
+    with pytest.raises(ConfigurationError, match=r"^part='tests': expected"):
+        gazekit.evaluate(trained, None, "tests")  # type: ignore[arg-type]
 
 
 def test_the_device_of_another_model_is_taken(trained: gazekit.Trained) -> None:

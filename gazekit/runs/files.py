@@ -27,6 +27,8 @@ EVALUATION = FileKind("the measures of a run", 4 * MIB, _EVALUATE)
 PREDICTIONS = FileKind("the probabilities of a run's exams", 64 * MIB, _EVALUATE)
 
 Text = Annotated[str, Field(max_length=100_000)]
+EvaluatedPart = Literal["train", "val", "test", "all"]
+"""A part of a split, or every exam."""
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Whole = Annotated[int, Field(ge=0, lt=2**53)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
@@ -149,7 +151,7 @@ class Evaluation(StoredPart):
     epoch: Whole | None = None
     weights: Literal["selected", "last"] = "selected"
     chosen: Text = ""
-    split: Literal["train", "val", "test", "all"]
+    split: EvaluatedPart
     data: Text = ""
     flattery: list[Text] = []
     limits: list[Text] = []

@@ -12,7 +12,7 @@ from pydantic import Field
 from gazekit.disk.atomic import append_line, write_atomically
 from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, read_model, validated
 from gazekit.errors import DataError
-from gazekit.runs.files import Name, Real, StoredMeasure, StoredPart, Text, Whole
+from gazekit.runs.files import EvaluatedPart, Name, Real, StoredMeasure, StoredPart, Text, Whole
 
 SCHEMA: Final = "gazekit.explain_check/1"
 _AGAIN = "check the run again with gazekit explain-check"
@@ -64,7 +64,7 @@ class ExplainCheck(StoredPart):
     weights: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     attention_map: Name
     supervised: bool
-    split: Literal["train", "val", "test", "all"]
+    split: EvaluatedPart
     exams: Whole
     patients: Whole
     interval: Text
