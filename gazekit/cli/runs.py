@@ -98,7 +98,7 @@ def verify(
     runs: Annotated[list[Path], typer.Argument(help="Run directories, one or more.")],
     as_json: Json = False,
 ) -> None:
-    """Check that runs are complete: every file is readable, checkpoints match their checksums, predictions the split.
+    """Check that runs are complete: every file is readable and matches its checksum, predictions match the split.
 
     No code of a run is executed and nothing is changed. The exit code is 3 if anything is wrong. Checksums detect
     accidental damage, not deliberate changes.

@@ -1,5 +1,6 @@
 """Manage the run directory: everything needed to trace, resume and use a trained model."""
 
+import hashlib
 import json
 import os
 import re
@@ -25,8 +26,10 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.splits import fingerprint_of, read_split
 from gazekit.runs.checkpoint import SELECTED
 from gazekit.runs.files import (
+    CHECKSUMS_SCHEMA,
     SCHEMA,
     RunFacts,
+    read_checksums,
     read_environment,
     read_epochs,
     read_evaluation,
@@ -37,8 +40,11 @@ from gazekit.runs.files import (
 EVALUATED = ("test", "train", "val", "all")
 """Parts that can be evaluated; files of the first one have the plain names."""
 _SUFFIXES = ("", *(f"_{part}" for part in EVALUATED[1:]))
+_SEALED = ("preset.toml", "plugins.json", "environment.json", "run.json", "metrics.jsonl")
+"""Files that stay as they are once the training has ended; the split has its fingerprint."""
 _OURS = {
-    *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
+    *_SEALED,
+    *("checksums.json", "split.csv", "log.txt"),
     *("checkpoints", "report.html", "report_cases", "attention.png", "attention.svg"),
     *(f"evaluation{of}{last}.json" for of in _SUFFIXES for last in ("", "_last")),
     *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
@@ -222,13 +228,53 @@ class RunDirectory:
             )
         return split
 
+    @property
+    def checksums(self) -> Path:
+        """The checksums of the files that stay as they are once the training has ended; not there before."""
+        return self.path / "checksums.json"
+
+    def seal(self) -> None:
+        """Write the checksums of a run whose training has ended. Raises StorageError."""
+        if rank() == 0:
+            files = {name: _sha256(self.path / name) for name in _SEALED if (self.path / name).is_file()}
+            self.write_json(self.checksums.name, {"schema": CHECKSUMS_SCHEMA, "files": files})
+
+    def unseal(self) -> None:
+        """Remove the checksums before the training goes on. Raises StorageError."""
+        with disk_errors(self.checksums):
+            self.checksums.unlink(missing_ok=True)
+
+    def check_unchanged(self, name: str) -> None:
+        """Raise DataError if a file is not as the ended training left it.
+
+        While a training goes on, and in runs of earlier versions, there are no checksums, and nothing is checked.
+        """
+        path, files = self.path / name, self._sealed()
+        # a training that goes on in another process removes them, and only then changes the file
+        if name in files and _sha256(path) != files[name] and self._sealed() == files:
+            raise DataError(
+                f"{path}: was changed after the training ended, or is of another run (its checksum is not the one in "
+                f"{self.checksums.name}); get another copy of the run, or train it again"
+            )
+
+    def _sealed(self) -> dict[str, str]:
+        """Read the checksums; empty if there are none. Raises DataError."""
+        try:
+            return read_checksums(self.checksums)
+        except DataError:
+            if os.path.lexists(self.checksums):
+                raise
+            return {}
+
     def write_facts(self, facts: RunFacts) -> None:
         """Write ``run.json``; starting a run writes it last, because without it there is no run."""
         write_atomically(self.path / "run.json", json.dumps({"schema": SCHEMA, **asdict(facts)}, indent=2))
 
     def facts(self) -> RunFacts:
-        """Read ``run.json``. Raises DataError."""
-        return read_facts(self.path / "run.json")
+        """Read ``run.json``. Raises DataError: it is damaged, or was changed after the training ended."""
+        facts = read_facts(self.path / "run.json")
+        self.check_unchanged("run.json")
+        return facts
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run."""
@@ -240,11 +286,15 @@ class RunDirectory:
 
     def environment(self) -> dict[str, Any]:
         """Read ``environment.json``. Raises DataError."""
-        return read_environment(self.path / "environment.json")
+        environment = read_environment(self.path / "environment.json")
+        self.check_unchanged("environment.json")
+        return environment
 
     def plugins(self) -> list[dict[str, str]]:
         """Read ``plugins.json``. Raises DataError."""
-        return read_plugins(self.path / "plugins.json")
+        plugins = read_plugins(self.path / "plugins.json")
+        self.check_unchanged("plugins.json")
+        return plugins
 
     def read_evaluation(self) -> dict[str, Any]:
         """Read ``evaluation.json``. Raises DataError."""
@@ -256,19 +306,33 @@ class RunDirectory:
             append_line(self.metrics, json.dumps(line))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read all epochs so far, skipping a line torn by a crash. Raises DataError: another line is damaged."""
-        return read_epochs(self.metrics) if os.path.lexists(self.metrics) else []
+        """Read all epochs so far, skipping a line torn by a crash.
+
+        Raises:
+            DataError: another line is damaged, or the file was changed after the training ended.
+        """
+        if not os.path.lexists(self.metrics):
+            return []
+        epochs = read_epochs(self.metrics)
+        self.check_unchanged(self.metrics.name)
+        return epochs
 
     def keep_metrics(self, epochs: int) -> None:
-        """Drop lines after the first ``epochs``; a resumed run writes them again."""
+        """Drop lines after the first ``epochs``, and the checksums; a resumed run writes them again."""
         if rank() == 0:
             kept = [line for line in self.read_metrics() if line["epoch"] <= epochs]
+            self.unseal()
             write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     def log(self, message: str) -> None:
         """Add a line to ``log.txt``; line breaks in it are written as ``\\n``."""
         if rank() == 0:
             append_line(self.path / "log.txt", visible(message))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_of_other_data(file: Path) -> bool:

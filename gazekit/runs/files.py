@@ -16,6 +16,7 @@ from gazekit.prepared.index import rows_of
 from gazekit.prepared.settings import PreparationSettings
 
 SCHEMA = "gazekit.run/1"
+CHECKSUMS_SCHEMA: Final = "gazekit.run_checksums/1"
 EVALUATION_SCHEMA: Final = "gazekit.evaluation/1"
 _AGAIN = "the run is damaged; get another copy, or train it again"
 _EVALUATE = "write it again with gazekit evaluate"
@@ -23,6 +24,11 @@ FACTS = FileKind("the facts of a run", 4 * MIB, _AGAIN)
 METRICS = FileKind("a line of JSON per epoch", 32 * MIB, _AGAIN)
 ENVIRONMENT = FileKind("the software that a run was made with", MIB, _AGAIN)
 PLUGINS = FileKind("the plugins that a run was made with", 4 * MIB, _AGAIN)
+CHECKSUMS = FileKind(
+    "the checksums of a finished run",
+    MIB,
+    "get another copy of the run, or remove this file to do without it",
+)
 EVALUATION = FileKind("the measures of a run", 4 * MIB, _EVALUATE)
 PREDICTIONS = FileKind("the probabilities of a run's exams", 64 * MIB, _EVALUATE)
 
@@ -125,6 +131,12 @@ class PluginRow(StoredPart):
     version: Text
 
 
+class Checksums(StoredPart):
+    """``checksums.json``: the sha256 of the files that a training leaves as they are once it has ended."""
+
+    files: dict[Name, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+
+
 class StoredMeasure(StoredPart):
     """A value with its interval; null if it could not be computed."""
 
@@ -220,6 +232,11 @@ def read_plugins(path: Path) -> list[dict[str, str]]:
     """Read ``plugins.json``. Raises DataError."""
     rows: list[PluginRow] = read_model(path, PLUGINS, _PLUGINS)
     return [_plain(row) for row in rows]
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """Read ``checksums.json``: name of a file → its sha256. Raises DataError."""
+    return dict(read_versioned(path, CHECKSUMS, CHECKSUMS_SCHEMA, Checksums).files)
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:

@@ -34,12 +34,13 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     """Read the preset of a run, with further layers on top as ``registry.preset`` accepts them.
 
     Raises:
-        DataError: it is cut off.
+        DataError: it is cut off, or was changed after the training ended.
         ConfigurationError: a component is missing; the message names the packages that it was made with and lacks.
     """
     run.check_links()
     try:
         check_whole_preset(run.preset_path, read_tables(run.preset_path))
+        run.check_unchanged(run.preset_path.name)
         with warnings.catch_warnings():  # nobody has to mend what an earlier gazekit stored
             warnings.filterwarnings("ignore", rf"{run.preset_path.name}: .* is now", FutureWarning)
             return registry.preset(str(run.preset_path), **layers)
@@ -203,6 +204,7 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset, registry: Registry
             f"{run.path}: has ended after epoch {done}, because training.patience = {waits} epochs brought no better "
             f"weights; to go on, raise that too, or switch it off with --set training.patience=none"
         )
+    run.unseal()
     run.write_text("preset.toml", wanted.to_toml())
     said = f"goes on to epoch {after}, begun with {before}"
     if waits != waited:
@@ -224,11 +226,11 @@ def _spans(choice: ComponentChoice, registry: Registry) -> bool:
     return any(schedule(Elapsed(step, 1000)) != schedule(Elapsed(step, 2000)) for step in range(0, 1000, 50))
 
 
-def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:
+def check_resume(run: RunDirectory, stored: Preset, wanted: Preset, *, remedy: str = "") -> None:
     """Raise ConfigurationError if a run is to resume with another preset than it began with."""
     conflicts = preset_conflicts(stored, wanted)
     if conflicts:
         raise ConfigurationError(
-            f"{run.path}: began with another preset; these keys differ: {', '.join(conflicts)}. "
-            "Resume without them, or choose another --out"
+            f"{run.path}: began with another preset; these keys differ: {', '.join(conflicts)}; "
+            f"{remedy or 'resume without them, or choose another --out'}"
         )

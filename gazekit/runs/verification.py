@@ -17,12 +17,12 @@ from gazekit.runs.files import RunFacts, check_whole_preset, read_evaluation, re
 
 
 def faults_of(run: RunDirectory) -> list[str]:
-    """List the faults of a run, one line each; empty if all files are readable and checkpoints match their checksums.
+    """List the faults of a run, one line each; empty if all files are readable and match their checksums.
 
     Args:
         run: its directory; nothing in it is changed, and no component it names is loaded.
     """
-    return list(_faults(run))
+    return list(dict.fromkeys(_faults(run)))
 
 
 def _faults(run: RunDirectory) -> Iterator[str]:
@@ -60,9 +60,10 @@ def _faults(run: RunDirectory) -> Iterator[str]:
 
 
 def _preset(run: RunDirectory) -> dict[str, Any]:
-    """Read the tables of the preset. Raises GazekitError: it is no TOML, or cut off."""
+    """Read the tables of the preset. Raises GazekitError: it is no TOML, cut off, or changed after the training."""
     tables = read_tables(run.preset_path)
     check_whole_preset(run.preset_path, tables)
+    run.check_unchanged(run.preset_path.name)
     return tables
 
 

@@ -96,6 +96,11 @@ def _run(
             allow_leak=task.allow_leak,
         )
         return start_run(task.path, preset, registry, dataset, split, settings)
+    return check_own(task, preset, registry, dataset)
+
+
+def check_own(task: RunTask, preset: Preset, registry: Registry, dataset: PreparedDataset) -> RunDirectory:
+    """Return the run in a task's directory. Raises ConfigurationError, DataError: it is not the task's run."""
     run = RunDirectory.open(task.path)
     resume_run(
         run,
@@ -105,6 +110,6 @@ def _run(
         seed=task.seed,
         split=task.split_path,
         may_extend=False,
-        remedy="remove the run",
+        remedy="a run that was moved or copied here does not belong here: remove it, and it is trained again",
     )
     return run

@@ -18,7 +18,7 @@ from gazekit.study.folder import StudyFolder, StudyKind, enter, join_earlier
 from gazekit.study.folds import study_splits
 from gazekit.study.grid import RunTask, run_tasks
 from gazekit.study.launch.launch import launch
-from gazekit.study.running import is_finished
+from gazekit.study.running import check_own, is_finished
 from gazekit.study.settings import StudySettings, resolve_presets
 
 
@@ -118,7 +118,12 @@ def open_study(
         tuned=kind == "benchmark" and settings.tune is not None,
     )
     only = {fold: split for fold, (_, split) in made.items()}
-    return Study(folder, settings, registry, presets, data, only, data_of, tuple(tasks))
+    study = Study(folder, settings, registry, presets, data, only, data_of, tuple(tasks))
+    for task in tasks:
+        if is_finished(task, presets[task.system]):  # the others are checked when they go on
+            preset = registry.preset(str(task.preset_path)).named(task.system)
+            check_own(task, preset, registry, study.trained_on(task.system, task.fold))
+    return study
 
 
 def finish(

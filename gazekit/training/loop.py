@@ -187,6 +187,7 @@ def train(
             f"{run.path}: in {counted(state.epoch, 'epoch')} no validation had finite outputs, so there are no "
             "weights to use; look at metrics.jsonl and log.txt, and try a smaller training.learning_rate"
         )
+    run.seal()
     return state
 
 

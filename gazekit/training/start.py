@@ -225,7 +225,7 @@ def resume_run(
         preset, registry: as requested.
         dataset, seed, split: must be those the run began with; None is not compared.
         may_extend: accept more epochs than the run began with.
-        remedy: advice if seed or split differs; by default, to resume without it.
+        remedy: advice if preset, seed or split differs; by default, to resume without it.
 
     Returns:
         The change, in words; empty if there is none.
@@ -252,7 +252,7 @@ def resume_run(
             extended = extend(run, stored, preset, registry)
         if extended:
             return extended
-    check_resume(run, stored, preset)
+    check_resume(run, stored, preset, remedy=remedy)
     return ""
 
 

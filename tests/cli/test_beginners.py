@@ -214,6 +214,7 @@ def test_other_data_for_a_run_that_goes_on_or_is_evaluated(raw_folder, dataset, 
 
 def test_data_that_were_moved_are_asked_for(tiny_run, dataset, tmp_path):
     shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "run" / "checksums.json").unlink()
     facts = tmp_path / "run" / "run.json"
     facts.write_text(facts.read_text().replace(str(dataset.root), str(tmp_path / "gone")))
     for command in (["evaluate", tmp_path / "run"], ["train", "--resume", "--out", tmp_path / "run"]):

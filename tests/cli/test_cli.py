@@ -370,6 +370,7 @@ def test_an_output_of_the_wrong_kind_is_one_line(
 def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
+    (copy / "checksums.json").unlink()
     stored = (copy / "preset.toml").read_text()
     (copy / "preset.toml").write_text(stored.replace('use = "bfl"', 'use = "gated"'))
     said = gazekit("evaluate", copy, code=2).stderr

@@ -55,6 +55,7 @@ def test_raw_files_in_any_order_are_predicted_as_the_prepared_set(
 def with_preparation(run: Path, target: Path, **changed: object) -> Path:
     """A copy of a run whose training data were prepared otherwise."""
     shutil.copytree(run, target)
+    (target / "checksums.json").unlink()
     facts = json.loads((target / "run.json").read_text())
     facts["preparation"] |= changed
     (target / "run.json").write_text(json.dumps(facts))
@@ -291,6 +292,7 @@ def test_what_the_model_was_not_trained_on_is_refused_and_the_rest_predicted(
 
 def test_another_modality_is_refused_where_the_training_had_one(tiny_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "checksums.json").unlink()
     facts = json.loads((run / "run.json").read_text())
     assert facts["modalities"] == [], "the training data were PNG files"
     (run / "run.json").write_text(json.dumps(facts | {"modalities": ["MG"]}))
@@ -304,6 +306,7 @@ def test_another_modality_is_refused_where_the_training_had_one(tiny_run: Path, 
 def turned_in_training(tiny_run: Path, path: Path, sides: list[str] | None) -> Path:
     """A run whose facts say which sides its training images had."""
     run = Path(shutil.copytree(tiny_run, path))
+    (run / "checksums.json").unlink()
     facts = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(facts | {"sides": sides}))
     return run

@@ -133,6 +133,7 @@ def test_a_run_whose_preset_was_made_larger_than_its_weights_is_refused(
     import shutil
 
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "checksums.json").unlink()
     preset = (run / "preset.toml").read_text()
     assert "widths = [4, 6, 8, 10]" in preset
     (run / "preset.toml").write_text(preset.replace("widths = [4, 6, 8, 10]", "widths = [4, 600, 800, 1000]"))

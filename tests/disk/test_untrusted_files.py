@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
     reason="forks, which CUDA does not survive; Linux",
 )
 SAMPLE = 16
-MAY_LACK = {"log.txt", "evaluation.json", "predictions.csv", "metrics.jsonl", ".lock"}
+MAY_LACK = {"log.txt", "evaluation.json", "predictions.csv", "metrics.jsonl", "checksums.json", ".lock"}
 """A run or study may lack these without harm: they are made again, or say how far the run is."""
 
 

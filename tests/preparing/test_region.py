@@ -236,6 +236,7 @@ def test_data_that_were_never_cut_stay_the_same(tmp_path: Path) -> None:
 def cut_run(tiny_run: Path, tmp_path: Path) -> Path:
     """A run whose training data, it says, were cut to the breast."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "checksums.json").unlink()
     change(run, crop="breast", mask_outside=True, region=2)
     return run
 

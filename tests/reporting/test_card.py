@@ -24,6 +24,7 @@ def run(tiny_run, tmp_path_factory) -> Path:
     gazekit("calibrate", copy, "--at-specificity", 0.6)
     gazekit("evaluate", copy, "--resamples", 100)
     opened = RunDirectory(copy)
+    opened.unseal()
     opened.write_facts(
         replace(
             opened.facts(),

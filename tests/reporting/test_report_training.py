@@ -17,6 +17,7 @@ from command_line import gazekit
 @pytest.mark.usefixtures("undrawn")
 def test_the_page_names_the_epoch_that_is_used(tiny_run, tmp_path, select, said, doubt):
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "checksums.json").unlink()
     stored = (run / "preset.toml").read_text()
     assert stored.count('select = "auc"') == 1
     (run / "preset.toml").write_text(stored.replace('select = "auc"', f'select = "{select}"'))

@@ -25,6 +25,7 @@ from gazekit.study.pooling import read_run
 def label_run(tiny_run: Path, tmp_path: Path, registry: Registry) -> Trained:
     """A copy of the run, as if its gaze had aligned the maps of the true class."""
     copy = shutil.copytree(tiny_run, tmp_path / "run")
+    (copy / "checksums.json").unlink()
     preset = (copy / "preset.toml").read_text()
     assert 'target = "positive"' in preset
     (copy / "preset.toml").write_text(preset.replace('target = "positive"', 'target = "label"'))

@@ -23,6 +23,7 @@ def folder(tiny_run: Path, tmp_path: Path) -> Path:
     first = shutil.copytree(tiny_run, tmp_path / "runs" / "first")
     gazekit("evaluate", first, "--resamples", 100)
     second = shutil.copytree(tiny_run, tmp_path / "runs" / "study" / "second")
+    RunDirectory(second).unseal()
     preset = (second / "preset.toml").read_text()
     (second / "preset.toml").write_text(preset.replace("\nepochs = 1 ", "\nepochs = 9 "))
     return tmp_path / "runs"
@@ -69,6 +70,7 @@ def test_an_intact_run_without_selected_weights_is_whole_where_the_last_ones_cou
     tiny_run: Path, tmp_path: Path, select: str
 ) -> None:
     path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    RunDirectory(path).unseal()
     preset = (path / "preset.toml").read_text()
     assert '\nselect = "auc"' in preset
     (path / "preset.toml").write_text(preset.replace('\nselect = "auc"', f'\nselect = "{select}"'))
@@ -113,12 +115,53 @@ def test_a_split_that_was_changed_is_refused(tiny_run: Path, tmp_path: Path, com
     assert "split.csv: is not the split" in faults_of(RunDirectory(run))[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after", "commands"),
+    [
+        ("preset.toml", "\nlearning_rate = ", "\nlearning_rate = 1", ["evaluate", "predict", "train"]),
+        ("run.json", '"seed": ', '"seed": 1', ["evaluate", "report", "train"]),
+        ("metrics.jsonl", '"val_loss": ', '"val_loss": 1', ["report", "train"]),
+        ("environment.json", '"python": "', '"python": "9.', ["report"]),
+        ("plugins.json", '"version": "', '"version": "9.', []),
+    ],
+)
+def test_files_changed_after_the_end_of_a_training_are_refused(
+    tiny_run: Path, tmp_path: Path, name: str, before: str, after: str, commands: list[str]
+) -> None:
+    """A file that is valid, and of another run or with another number in it."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    assert not faults_of(RunDirectory(run))
+    text = (run / name).read_text()
+    (run / name).write_text(text.replace(before, after, 1))
+    assert (run / name).read_text() != text
+    [said] = faults_of(RunDirectory(run))
+    assert f"{name}: was changed after the training ended, or is of another run" in said
+    for command in commands:
+        given = {"train": ["--out", run, "--resume", "--epochs", 2], "predict": [run, tmp_path]}
+        said = gazekit(command, *given.get(command, [run]), code=3).stderr
+        assert f"{name}: was changed after the training ended" in said
+    (run / name).write_text(text)
+    assert not faults_of(RunDirectory(run))
+
+
+def test_a_run_that_goes_on_keeps_no_checksums_of_what_it_was(tiny_run: Path, tmp_path: Path) -> None:
+    run = RunDirectory(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    before = run.checksums.read_text()
+    gazekit("train", "--out", run.path, "--resume", "--epochs", 2)
+    assert run.checksums.read_text() != before and not faults_of(run)
+    run.checksums.write_text(before)  # of another state of the run
+    assert {Path(said.partition(":")[0]).name for said in faults_of(run)} == {"preset.toml", "metrics.jsonl"}
+    run.checksums.unlink()  # as in a run of an earlier version
+    assert not faults_of(run)
+
+
 def test_lost_metrics_of_epochs_are_a_fault(dataset: PreparedDataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     made = ["--preset", "mammonet_small", "--data", dataset.root, "--out", run, "--epochs", 2]
     gazekit("train", *made, *TINY)
     lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
     assert len(lines) == 2 and not faults_of(RunDirectory(run))
+    RunDirectory(run).unseal()
     for kept in ([], lines[1:]):
         (run / "metrics.jsonl").write_text("".join(kept))
         [said] = faults_of(RunDirectory(run))
@@ -151,6 +194,7 @@ def test_a_comparison_tells_another_split_start_and_calibration(tiny_run: Path, 
     paths = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in ("one", "other")]
     gazekit("evaluate", paths[0], "--resamples", 100)
     assert differences([summarise(path) for path in (paths[0], paths[0])]) == {}
+    RunDirectory(paths[1]).unseal()
     split = (paths[1] / "split.csv").read_text()
     (paths[1] / "split.csv").write_text(
         split.replace(",train\n", ",?\n").replace(",val\n", ",train\n").replace(",?\n", ",val\n")
@@ -196,6 +240,7 @@ def test_a_run_of_an_earlier_version_is_read_without_a_warning_and_equals_one_wi
     tiny_run: Path, tmp_path: Path, registry: Registry
 ) -> None:
     earlier = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    RunDirectory(earlier).unseal()
     stored = (earlier / "preset.toml").read_text()
     assert "\nval = 0.2 " in stored
     (earlier / "preset.toml").write_text(stored.replace("\nval = 0.2 ", "\nvalidation = 0.25 "))
@@ -217,6 +262,7 @@ def test_event_files_hold_the_metrics_and_a_resumed_run_no_line_twice(
     run = tmp_path / "run"
     common = ["--data", dataset.root, "--out", run, "--tensorboard", *TINY, "--epochs", 2]
     gazekit("train", "--preset", "mammonet_small", *common)
+    RunDirectory(run).unseal()
     with (run / "metrics.jsonl").open(
         "a"
     ) as file:  # of an epoch after the last checkpoint, when it was killed

@@ -90,6 +90,7 @@ def run(tiny_run, tmp_path) -> RunDirectory:
     import shutil
 
     copy = RunDirectory(shutil.copytree(tiny_run, tmp_path / "run"))
+    copy.unseal()
     copy.metrics.unlink()
     return copy
 
