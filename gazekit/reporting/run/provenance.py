@@ -14,6 +14,7 @@ from gazekit.prediction.calibration import UNCALIBRATED
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import KIND
 from gazekit.presets.layers import PRESET
+from gazekit.reporting.run.exam_flow import exam_flow
 from gazekit.runs.selection import stopped_early
 from gazekit.runs.trained import Trained
 
@@ -23,7 +24,8 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
     facts, preset = trained.facts, trained.preset
     environment = trained.run.environment()
     plugins = trained.run.plugins()
-    parts = Counter(trained.run.split().values())
+    split = trained.run.split()
+    parts = Counter(split.values())
     height, width = dataset.size
     return {
         "Run": {
@@ -43,6 +45,9 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "image size": f"{height} × {width} px",
             "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",
         },
+        f"Exams of {dataset.root.name}": exam_flow(
+            dataset, split if dataset.fingerprint == facts.fingerprint else None
+        ),
         "Software": {
             "python": environment["python"],
             **environment["packages"],
