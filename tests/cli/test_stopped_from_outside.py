@@ -47,7 +47,7 @@ def test_a_training_that_waits_for_a_process_that_never_comes_can_be_stopped(
     )
     try:
         waiting(process, run / "run.json")
-        time.sleep(3)
+        time.sleep(1)
         assert process.poll() is None
         process.send_signal(sent)
         assert process.wait(30) == code

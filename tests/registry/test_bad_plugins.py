@@ -226,14 +226,14 @@ def test_a_hang_at_import_and_in_a_hook_is_cut_off(distribution: MakeDistributio
     hang = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except Exception:\n        pass\n"
     distribution("hangs", "0.1", hang)
     distribution("lingers", "0.2", FUSION.replace('return {"bad": Bad}', hang.replace("\n", "\n    ")))
-    said = gazekit("plugins", "list", "--kind", "fusion", GAZEKIT_PLUGIN_TIMEOUT="1.5")
+    said = gazekit("plugins", "list", "--kind", "fusion", GAZEKIT_PLUGIN_TIMEOUT="0.4")
     assert "warning: plugin 'hangs' of hangs 0.1: entry point 'hangs_module': TookTooLong" in said.stderr
     assert "warning: plugin 'lingers' of lingers 0.2: hook gazekit_fusions: TookTooLong" in said.stderr
     assert "concat" in said.stdout
     used = gazekit(
         *("presets", "show", "mammonet", "--set", "fusion.vectors.use=hangs"),
         code=1,
-        GAZEKIT_PLUGIN_TIMEOUT="1.5",
+        GAZEKIT_PLUGIN_TIMEOUT="0.4",
     )
     assert "error: " in used.stderr and "of hangs 0.1" in used.stderr and "TookTooLong" in used.stderr
     quick = gazekit("plugins", "list", GAZEKIT_DISABLE="hangs,lingers", GAZEKIT_PLUGIN_TIMEOUT="1e9")

@@ -213,7 +213,12 @@ def test_another_seed_is_another_run(
 
 
 def test_it_learns_what_is_there(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
-    quiet = ["training.augmentation.flip_horizontal=0", "training.learning_rate=0.01", "training.epochs=12"]
+    quiet = [
+        "training.augmentation.flip_horizontal=0",
+        "training.learning_rate=0.02",
+        "training.batch_size=7",
+    ]
+    quiet += ["training.epochs=20"]
     run = start(tmp_path / "run", registry, dataset, *quiet)
     state = continue_run(run, registry, dataset)
     losses = [line["classification"] for line in run.read_metrics()]

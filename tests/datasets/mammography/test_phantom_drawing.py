@@ -1,5 +1,7 @@
 """How the phantom draws and looks: closed forms for its texture, its lines, its ellipsoids and its reader's gaze."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from gazekit_datasets.mammography.phantom import Phantom
@@ -9,12 +11,12 @@ from gazekit_datasets.mammography.phantom.geometry import PROJECTION, image_shap
 from gazekit_datasets.mammography.phantom.lesions import _chord
 from gazekit_datasets.mammography.phantom.parenchyma import power_law
 from gazekit_datasets.mammography.phantom.render import render
-from gazekit_datasets.mammography.phantom.scene import VIEWS, BreastOutline, View, generator
+from gazekit_datasets.mammography.phantom.scene import VIEWS, BreastOutline, Scene, View, generator
 from gazekit_datasets.mammography.phantom.strokes import draw_dots, draw_lines
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gazekit.records.arrays import Floats
+from gazekit.records.arrays import Floats, Mask
 
 DEFAULT = Phantom().settings
 SHAPE = image_shape(256)
@@ -103,13 +105,19 @@ def test_skin_distance_is_exact_for_a_line_of_sight_and_its_sign_is_the_outline(
     assert ((distance > 0) == (inside(x, y, outline) > 0)).all()
 
 
+@cache
+def lesion_of(index: int, view: View) -> tuple[Scene, Mask]:
+    """A scene, and where its lesion is drawn."""
+    scene = draw_scene(DEFAULT, 21, index)
+    return scene, render(scene, view, SHAPE, difficulty=0.5, rng=generator(21, index, view))[1]
+
+
 def dwell(quality: float, dilation: int = 0) -> tuple[float, float]:
     """Share of the samples inside the lesion's mask, and the mask's share of the image."""
     shares, areas = [], []
     for index in range(12):
-        scene = draw_scene(DEFAULT, 21, index)
         for view in VIEWS:
-            _, mask = render(scene, view, SHAPE, difficulty=0.5, rng=generator(21, index, view))
+            scene, mask = lesion_of(index, view)
             mask = ndimage.binary_dilation(mask, iterations=dilation) if dilation else mask
             rng = generator(21, index, f"gaze {view}")
             samples = record_gaze(scene, view, SHAPE, quality=quality, rng=rng)
