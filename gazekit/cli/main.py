@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -78,15 +79,25 @@ def _root(
     """Multi-view image classification supervised by gaze."""
 
 
-def _show_warning(message: Warning | str, *_where: object, **_how: object) -> None:
-    """Print a library's warning as one line, without the place in the code."""
-    console.warn(str(message))
+def _warning_printer() -> Callable[..., None]:
+    """Return a function that prints a library's warning as one line, without the place in the code, and once.
+
+    Python shows it again as soon as anybody has changed the filters in between, e.g. for the second view's backbone.
+    """
+    printed: set[str] = set()
+
+    def show(message: Warning | str, *_where: object, **_how: object) -> None:
+        if (text := str(message)) not in printed:
+            printed.add(text)
+            console.warn(text)
+
+    return show
 
 
 def main() -> None:
     """Run the command line; a fault of the input ends with one line and its exit code."""
     console.open_closed_streams()
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _warning_printer()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,20 @@ def test_results_are_printed_in_an_encoding_that_lacks_their_characters() -> Non
     assert (
         finished.returncode == 0 and b"\\u03bb" in finished.stdout
     )  # the weight that the paper calls lambda
+
+
+def test_a_warning_is_printed_once_though_a_library_changes_the_filters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warn_for_each_view() -> None:
+        for _ in ("cc", "mlo"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+            warnings.warn("starting from random weights", stacklevel=2)
+
+    warnings.simplefilter("default")
+    monkeypatch.setattr("gazekit.cli.main._check_current_folder", warn_for_each_view)
+    assert gazekit("presets", "list").stderr.count("starting from random weights") == 1
 
 
 def test_words_between_colons_are_no_picture(tmp_path: Path) -> None:
