@@ -78,12 +78,14 @@ _OPTION = (
     r"--([a-z]+(?:-[a-z]+)*)"
     r"(?: ([A-Z]+\b|[0-9][0-9.]*\b)"  # --size N, --size 224
     r"| ([a-z_]+(?:\.[a-z_]+)*=\S*[^\s,.;:)])"  # --set key.path=value
+    r"| '([a-z_]+(?:\.[a-z_]+)+=[^']*)'"  # --set 'key.path=[1, 2]'
     r"| (all|val|test|train)\b)?"  # --part val
 )
 
 
 def _argument(found: re.Match[str]) -> str:
-    option, plain, setting, part = found.groups()
+    option, plain, setting, quoted, part = found.groups()
+    setting = setting or quoted
     name = _RENAMED.get(option, option.replace("-", "_"))
     if option in _FLAGS:
         return f"{name}=True" + (f" {plain}" if plain else "")

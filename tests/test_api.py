@@ -242,6 +242,9 @@ def test_messages_name_arguments_in_place_of_options() -> None:
         "prepare them with --size 224, or --set gaze=none": (
             'prepare them with size=224, or overrides=["gaze=none"]'
         ),
+        "saved from --set backbone.use=timm --set 'backbone.widths=[4, 6]'; set the same": (
+            'saved from overrides=["backbone.use=timm"] overrides=["backbone.widths=[4, 6]"]; set the same'
+        ),
         "choose another --out; train on with gazekit train --out RUN --resume": (
             "choose another out; train on with gazekit train --out RUN --resume"
         ),

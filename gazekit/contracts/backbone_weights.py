@@ -17,6 +17,7 @@ from gazekit.disk.atomic import write_atomically
 from gazekit.disk.own_files import MIB, FileKind, parse_json, validated
 from gazekit.disk.plain_text import visible
 from gazekit.disk.regular_file import require_regular_file
+from gazekit.disk.wording import in_command
 from gazekit.errors import ConfigurationError, DataError
 
 SCHEMA: Final = "gazekit.backbone/1"
@@ -154,7 +155,11 @@ def _check_alike(
     fit = len(own) - len(wrong["missing"]) - len(wrong["of another shape"])
     remedy = "set the backbone and its options to those that the file was saved from"
     if origin is not None:
-        options = (f"--set backbone.{name}={json.dumps(value)}" for name, value in origin.backbone.items())
+        values = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in origin.backbone.items()
+        }
+        options = (f"--set {in_command(f'backbone.{name}={value}')}" for name, value in values.items())
         remedy = f"it was saved from {visible(' '.join(options))}; set the same"
     raise ConfigurationError(
         f"{path}: not the weights of this backbone: {fit} of {len(own)} tensors fit; {listed}; {remedy}"

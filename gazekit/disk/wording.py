@@ -1,11 +1,18 @@
 """Word counts and lists in messages."""
 
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def counted(number: int, what: str) -> str:
     """Format as ``1 fold``, ``5 folds``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def in_command(path: Path | str) -> str:
+    """Quote a path, or another argument, where a command to type needs it: ``'My Exams'``."""
+    return shlex.quote(str(path))
 
 
 def first_few(names: Iterable[object], most: int = 3) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gazekit.disk.wording import in_command
 from gazekit.prepared.manifest import MANIFEST
 
 JOURNAL = "journal.jsonl"
@@ -35,12 +36,12 @@ def _of_folder(path: Path) -> str:
     table = next((each.name for each in sorted(path.glob("exams.*")) if each.suffix.lower() in _TABLES), None)
     if table is not None:
         return (
-            f"not a prepared data set but raw exams ({table}); make one: gazekit data prepare folder {path} "
-            f"{_beside(path)}"
+            f"not a prepared data set but raw exams ({table}); make one: gazekit data prepare folder "
+            f"{in_command(path)} {in_command(_beside(path))}"
         )
     return (
-        f"not a prepared data set (no {MANIFEST}); make one: gazekit data prepare KIND {path} {_beside(path)}, KIND "
-        "one of gazekit plugins list --kind dataset"
+        f"not a prepared data set (no {MANIFEST}); make one: gazekit data prepare KIND {in_command(path)} "
+        f"{in_command(_beside(path))}, KIND one of gazekit plugins list --kind dataset"
     )
 
 
@@ -56,8 +57,9 @@ def _of_file(path: Path) -> str:
             else f" (which reads the table called exams{path.suffix.lower()})"
         )
         return (
-            f"is a table of raw exams; prepare them: gazekit data prepare folder {folder} {prepared}{named}, then give "
-            f"{prepared}; images in a table are predicted as they are by gazekit predict RUN {path}"
+            f"is a table of raw exams; prepare them: gazekit data prepare folder {in_command(folder)} "
+            f"{in_command(prepared)}{named}, then give {prepared}; images in a table are predicted as they are by "
+            f"gazekit predict RUN {in_command(path)}"
         )
     return "is a file; expected the folder of a prepared data set"
 

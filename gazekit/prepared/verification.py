@@ -15,6 +15,7 @@ import numpy as np
 
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.own_files import FileKind, check_size, opened
+from gazekit.disk.wording import in_command
 from gazekit.errors import DataError
 from gazekit.prepared.exam_record import ReaderFixation, fixation_digest
 from gazekit.prepared.index import FINDINGS, FIXATIONS, FORMER_REFUSED, INDEX, REFUSED, refused_path
@@ -67,8 +68,8 @@ def check_content(root: Path, manifest: Manifest, content: "PreparedDataset") ->
     """Raise DataError if labels, patients or pixels are not those that the fingerprint was taken of."""
     if _fingerprint(manifest, content) != manifest.fingerprint:
         raise DataError(
-            f"{root}: labels, patients or pixels are not those that were prepared; gazekit data verify {root} says "
-            f"which file was changed; {AGAIN}"
+            f"{root}: labels, patients or pixels are not those that were prepared; gazekit data verify "
+            f"{in_command(root)} says which file was changed; {AGAIN}"
         )
 
 

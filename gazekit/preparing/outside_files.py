@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from gazekit.disk.wording import in_command
 from gazekit.errors import DataError
 from gazekit.records.exam import Exam
 
@@ -27,7 +28,7 @@ def check_inside(exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = ()
     if not refused:
         return 0, ""
     folders = _folders_above(path for paths in refused.values() for path in paths)
-    options = " ".join(f"--allow-outside {folder}" for folder in folders)
+    options = " ".join(f"--allow-outside {in_command(folder)}" for folder in folders)
     which = f"all {len(exams)}" if len(refused) == len(exams) else f"{len(refused)} of {len(exams)}"
     told = (
         f"{which} exams name files outside this folder, below {' and '.join(map(str, folders))}; if they are meant, "

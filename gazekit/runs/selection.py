@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gazekit.disk.wording import in_command
 from gazekit.errors import DataError
 from gazekit.presets.preset import Preset
 from gazekit.runs import checkpoint
@@ -148,7 +149,9 @@ def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = Fa
     if damaged:
         said = damaged[-1].removesuffix("; using the one before it").removesuffix(f"; {checkpoint.AGAIN}")
         whole = or_last and checkpoint.load_latest(run.checkpoints, report=lambda _text: None) is not None
-        instead = f"gazekit evaluate {run.path} --weights last uses the last ones; or " if whole else ""
+        instead = (
+            f"gazekit evaluate {in_command(run.path)} --weights last uses the last ones; or " if whole else ""
+        )
         return f"{said}; there is no other copy; {instead}train the run again"
     lines = run.read_metrics()
     if any(line["best_epoch"] for line in lines):
@@ -156,7 +159,8 @@ def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = Fa
     if any("val_auc" in line for line in lines):
         return f"{run.path}: no validation had finite outputs, so no epoch is selected; look at its log.txt"
     return (
-        f"{run.path}: no epoch has been validated yet; train on with gazekit train --out {run.path} --resume"
+        f"{run.path}: no epoch has been validated yet; train on with gazekit train --out "
+        f"{in_command(run.path)} --resume"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import in_command
 from gazekit.errors import DataError
 from gazekit.measures.catalogue import CLASS_GROUP, TARGET_GROUP, of_label
 from gazekit.measures.classification.metrics import classification_metrics
@@ -54,7 +55,8 @@ def read_run(path: Path) -> RunRecord:
     if evaluation["called_above"] != 0.5:
         raise DataError(
             f"{run.path}: was evaluated with its own threshold {evaluation['called_above']:.3g}, and a study compares "
-            f"calls at 0.5; gazekit calibrate {run.path} --remove, then gazekit evaluate {run.path}"
+            f"calls at 0.5; gazekit calibrate {in_command(run.path)} --remove, then gazekit evaluate "
+            f"{in_command(run.path)}"
         )
     groups = evaluation["metrics"].items()
     measures = [(group, *item) for group, found in groups for item in by_current_name(found).items()]
@@ -85,7 +87,8 @@ def _checks(run: RunDirectory, epoch: int | None) -> dict[str, float]:
     if epoch is not None and found.epoch != epoch:
         raise DataError(
             f"{run.path}: its attention maps were checked with the weights of epoch {found.epoch}, and it was "
-            f"evaluated with those of epoch {epoch}; check it again with gazekit explain-check {run.path}"
+            f"evaluated with those of epoch {epoch}; check it again with gazekit explain-check "
+            f"{in_command(run.path)}"
         )
     return {name: measure.value for name, measure in found.summary.items() if measure.value is not None}
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from gazekit.contracts.backbone_weights import read_origin
 from gazekit.contracts.interfaces import Backbone
+from gazekit.disk.wording import in_command
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import read_table
@@ -76,7 +77,7 @@ def in_run(run: RunDirectory) -> list[SeenBefore]:
     run.split()  # raises if it was changed since
     rows = read_table(run.split_path, COLUMNS, KIND)
     own = hashed(row["patient_id"] for row in rows if row["split"] != "test")
-    remedy = f"train on the split of that run (--split {run.split_path})"
+    remedy = f"train on the split of that run (--split {in_command(run.split_path)})"
     name = run.path.resolve().name
     return [
         SeenBefore(f"run {name}: trained or validated on", frozenset(own), remedy),

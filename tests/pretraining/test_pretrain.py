@@ -161,7 +161,7 @@ def test_a_file_of_another_backbone_is_refused_with_shapes_and_remedy(weights: P
     said = str(error.value)
     assert str(weights) in said
     assert "stages.0.0.weight (4, 1, 3, 3) instead of (5, 1, 3, 3)" in said
-    assert "--set backbone.widths=[4, 6, 8, 10]" in said
+    assert "--set backbone.use=small_resnet --set 'backbone.widths=[4, 6, 8, 10]'; set the same" in said
     with pytest.raises(ConfigurationError, match=r"none.safetensors: no such file; expected weights"):
         load_backbone(SmallResNet(1), weights.with_name("none.safetensors"))
 

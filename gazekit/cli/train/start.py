@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gazekit.cli import console
+from gazekit.disk.wording import in_command
 from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def begin(asked: AskedRun) -> "RunDirectory":
             return _reopen(RunDirectory.open(out), asked, registry)
         if asked.preset is None:
             raise ConfigurationError(
-                f"{out}: there is no run to resume; to begin one: gazekit train --preset PRESET --out {out}"
+                f"{out}: there is no run to resume; to begin one: gazekit train --preset PRESET --out {in_command(out)}"
             )
     if asked.preset is None:
         raise ConfigurationError("--preset is needed; gazekit presets list shows them all")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.disk.wording import in_command
 from gazekit.records.arrays import Floats
 from gazekit.records.labels import in_sentence
 
@@ -81,8 +82,8 @@ def with_advice(said: str, run: str) -> str:
     if said.endswith(_TRAIN):
         return said
     return (
-        f"{said}; choose one on the validation part, which predict then uses (gazekit calibrate {run} --at-specificity "
-        "0.9), or compare probabilities"
+        f"{said}; choose one on the validation part, which predict then uses (gazekit calibrate {in_command(run)} "
+        "--at-specificity 0.9), or compare probabilities"
     )
 
 

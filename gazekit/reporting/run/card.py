@@ -11,6 +11,7 @@ from typing import Any
 import gazekit
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.own_files import MIB, FileKind, read_bytes
+from gazekit.disk.wording import in_command
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.former_names import by_current_name
@@ -48,7 +49,8 @@ def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = N
     """
     if not run.evaluation.exists():
         raise DataError(
-            f"{run.path}: it was not evaluated, and a model card states its measures: gazekit evaluate {run.path}"
+            f"{run.path}: it was not evaluated, and a model card states its measures: gazekit evaluate "
+            f"{in_command(run.path)}"
         )
     facts, evaluation = run.facts(), run.read_evaluation()
     titles = {name: measure.title for name, measure in MEASURES.items()}
@@ -109,7 +111,7 @@ def _calibration_of(run: RunDirectory, evaluation: Mapping[str, Any]) -> StoredC
     if (evaluation["calibration"], evaluation["called_above"]) != (words, above):
         raise DataError(
             f"{run.path}: was calibrated after it was evaluated (or the calibration was removed), so its measures are "
-            f"those of other probabilities; evaluate it again: gazekit evaluate {run.path}"
+            f"those of other probabilities; evaluate it again: gazekit evaluate {in_command(run.path)}"
         )
     return stored
 

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 
+from gazekit.disk.wording import in_command
 from gazekit.errors import ConfigurationError
 from gazekit.measures.gaze.looked_at import LookedAt
 from gazekit.measures.statistics.intervals import mean_interval
@@ -155,7 +156,7 @@ def _of_random_labels(checked: CheckedMaps, other: Trained, warn: Callable[[str]
     if other.preset.training.labels != "permuted":
         raise ConfigurationError(
             f"--random-labels {path}: was trained on the labels as they are; train the preset again with --set "
-            f"{_LABELS}=permuted --split {trained.run.split_path}"
+            f"{_LABELS}=permuted --split {in_command(trained.run.split_path)}"
         )
     if differing := [key for key in preset_conflicts(trained.preset, other.preset) if key != _LABELS]:
         warn(f"--random-labels {path}: differs from {trained.run.path} in {', '.join(differing)}, too")
