@@ -1,5 +1,6 @@
 """The command ``gazekit``; heavy imports happen inside the commands."""
 
+import functools
 import io
 import os
 import sys
@@ -79,25 +80,16 @@ def _root(
     """Multi-view image classification supervised by gaze."""
 
 
-def _warning_printer() -> Callable[..., None]:
-    """Return a function that prints a library's warning as one line, without the place in the code, and once.
-
-    Python shows it again as soon as anybody has changed the filters in between, e.g. for the second view's backbone.
-    """
-    printed: set[str] = set()
-
-    def show(message: Warning | str, *_where: object, **_how: object) -> None:
-        if (text := str(message)) not in printed:
-            printed.add(text)
-            console.warn(text)
-
-    return show
+def _each_warning_once() -> Callable[..., None]:
+    """Print warnings of libraries as one line each, without the place in the code; none twice, as by every branch."""
+    warn = functools.cache(console.warn)
+    return lambda message, *_where, **_how: warn(str(message))
 
 
 def main() -> None:
     """Run the command line; a fault of the input ends with one line and its exit code."""
     console.open_closed_streams()
-    warnings.showwarning = _warning_printer()
+    warnings.showwarning = _each_warning_once()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
