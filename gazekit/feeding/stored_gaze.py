@@ -198,9 +198,7 @@ def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDatas
 
 def _check_can_choose(table: FixationTable, settings: GazeSettings, dataset: PreparedDataset) -> None:
     """Raise ConfigurationError if fixations are to be chosen of data that hold finished heat maps only."""
-    defaults = GazeSettings()
-    names = ("readers", "sigma", "window_ms", "minimum_duration_ms")
-    asked = [name for name in names if getattr(settings, name) != getattr(defaults, name)]
+    asked = settings.choices
     if not asked or not np.isnan(table.sigma_x).all():
         return
     setting = f"gaze.{asked[0]} = {getattr(settings, asked[0])!r}"

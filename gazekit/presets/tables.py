@@ -139,6 +139,12 @@ class GazeSettings(PresetTable):
     minimum_duration_ms: NonNegative = 0.0
     """Shorter fixations are left out."""
 
+    @property
+    def choices(self) -> list[str]:
+        """The settings that choose among fixations, by name."""
+        names = ("readers", "sigma", "window_ms", "minimum_duration_ms")
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+
 
 class TermSettings(ComponentChoice):
     """A term of the loss: a component by name with its options, or an alignment of attention with gaze."""

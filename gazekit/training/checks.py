@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.contracts.interfaces import Term
+from gazekit.disk.wording import counted
 from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import Exams, epoch_batches
@@ -230,6 +231,8 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
             f"attention maps have {' × '.join(map(str, maps))} cells for images of {here} px: they point at nothing "
             f"finer; prepare the data with a larger --size, or take a backbone of smaller stride"
         )
+    if text := _doubt_about_finished_maps(preset, dataset, indices_of(dataset, split, "train")):
+        yield text
     val_labels = dataset.labels[indices_of(dataset, split, "val")].tolist()
     if text := doubt(val_labels, len(dataset.classes), preset.training.select):
         yield text
@@ -238,6 +241,24 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
             "the split has no test part: evaluate with --part val, whose exams also select the weights, or on other "
             "data (--data OTHER --part all)"
         )
+
+
+def _doubt_about_finished_maps(preset: Preset, dataset: PreparedDataset, training: NDArray[np.int64]) -> str:
+    """Warn of exams whose finished heat maps are not chosen from as the table ``gaze`` asks; empty without them."""
+    if dataset.layers is None or preset.gaze is None or not preset.gaze.choices:
+        return ""
+    table, finished = dataset.fixation_table, dataset.has_gaze.copy()
+    finished[table.exam, table.view] = False
+    columns = [dataset.views.index(view) for view in preset.views]
+    number = int(finished[training][:, columns].any(axis=1).sum())
+    if not number:
+        return ""
+    what = (
+        "gaze.readers = 'each' compares attention with no such map"
+        if preset.gaze.readers == "each"
+        else f"gaze.{preset.gaze.choices[0]} cannot choose from such a map, which is used as it is"
+    )
+    return f"the gaze of {counted(number, 'training exam')} is a finished heat map, of no known reader and time: {what}"
 
 
 def left_out(preset: Preset, objective: Objective) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import write_table
+from gazekit.prepared.splits import indices_of, make_split
 from gazekit.prepared.verification import seal
 from gazekit.registry.registry import Registry
 from gazekit.runs.trained import open_trained
 from gazekit.testing.promises import random_gaze, random_tensor
+from gazekit.training.checks import doubts
 
 SHORT = ("training.epochs=2", "training.batch_size=8", "training.learning_rate=0.01")
 SCALED = '''
@@ -446,6 +449,27 @@ def test_what_reads_fixations_is_not_trained_on_finished_heat_maps(
     with pytest.raises(DataError, match=f"holds finished heat maps, and the loss '{name}'"):
         train(tiny(registry, *changes, *SHORT), finished, tmp_path / "run", registry)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("gaze.readers=each", "gaze.readers = 'each' compares attention with no such map"),
+        ("gaze.window_ms=[0, 1e6]", "gaze.window_ms cannot choose from such a map, which is used as it is"),
+        ("gaze.target=label", ""),
+    ],
+)
+def test_finished_maps_beside_fixations_are_said_where_the_training_chooses(
+    registry: Registry, dataset: PreparedDataset, change: str, told: str
+) -> None:
+    split = make_split(dataset)
+    fixations, training = dataset.fixation_table, indices_of(dataset, split, "train")
+    finished = [int(exam) for exam in training if dataset.has_gaze[exam].any()][:3]
+    mixed = replace(dataset, layers=np.full_like(dataset.images, 255))
+    vars(mixed)["fixation_table"] = fixations.take(~np.isin(fixations.exam, finished))
+    said = [text for text in doubts(tiny(registry, change), mixed, split, (4, 4)) if "finished" in text]
+    start = "the gaze of 3 training exams is a finished heat map, of no known reader and time: "
+    assert said == ([start + told] if told else [])
 
 
 def test_what_reads_heat_maps_is(registry: Registry, finished: PreparedDataset, tmp_path: Path) -> None:
