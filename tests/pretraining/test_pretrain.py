@@ -232,6 +232,7 @@ def test_a_run_from_another_is_no_way_around_what_its_file_has_seen(
         assert "; tiny.safetensors: pre-trained on" in leak and leak.startswith("run first: has a leak (tiny")
         assert "SHA-256" in second.facts().weights_origin[0]
     assert not (tmp_path / "no").exists()
+    first.unseal()
     run_json = first.path / "run.json"  # as a run without the leak, whose split put its patients elsewhere
     run_json.write_text(json.dumps(json.loads(run_json.read_text()) | {"leak": "", "seen": []}))
     with pytest.raises(DataError, match=r"^tiny.safetensors: pre-trained on .* of this split's test part"):
