@@ -250,7 +250,7 @@ def test_evaluating_another_part_leaves_the_study_as_it_is(finished, tmp_path):
     [
         ("late_concat/fold-2-seed-0", r"began with another split than .*fold-1\.csv; a run that was moved"),
         ("late_concat/fold-1-seed-1", r"began with seed 1, not 0; a run that was moved"),
-        ("mammonet_small/fold-1-seed-0", r"began with another preset; these keys differ: .*fusion\.maps\.use.*; a run that was moved"),
+        ("mammonet_small/fold-1-seed-0", r"these keys differ: .*fusion\.maps\.use.*; a run that was moved"),
     ],
 )
 def test_the_run_of_another_place_is_not_taken_for_the_one_that_belongs_there(
@@ -264,7 +264,7 @@ def test_the_run_of_another_place_is_not_taken_for_the_one_that_belongs_there(
     shutil.copytree(out / "runs" / other, run)
     for options in ((), ("--so-far",)):
         failed = gazekit("benchmark", "--out", out, "--no-timing", *options, code=2).stderr
-        assert re.search(f"{re.escape(str(run))}: {said}", failed), failed
+        assert re.search(f"{re.escape(str(run))}: .*{said}", failed), failed
 
 
 def test_a_row_without_its_system_may_still_be_the_reference_and_have_a_gate(finished, dataset, tmp_path):
