@@ -49,7 +49,17 @@ def test_copies_of_a_patients_exam_add_no_certainty() -> None:
         np.repeat(positive, 3), np.repeat(stated, 3), np.repeat(np.arange(60), 3).astype(str).tolist()
     )
     for name, found in once.items():
-        assert (found.low, found.high) == pytest.approx((thrice[name].low, thrice[name].high), abs=1e-7)
+        assert found.value == pytest.approx(thrice[name].value)
+        assert thrice[name].high - thrice[name].low > 0.85 * (found.high - found.low), name
+
+
+def test_probabilities_that_are_sure_and_right_leave_the_intercept_open() -> None:
+    """Their residuals are tiny: 8 exams that are right say little of the next one."""
+    positive = np.repeat([False, True], 4)
+    stated = np.where(positive, 0.997, 0.003)
+    found = recalibration(positive, stated, list("abcdefgh"))["calibration_intercept"]
+    reach = stats.t(7).ppf(0.975) / np.sqrt(8 * 0.997 * 0.003)
+    assert (found.value, found.low, found.high) == pytest.approx((0, -reach, reach), abs=1e-6)
 
 
 def test_separated_classes_have_no_slope_and_probabilities_of_0_or_1_neither() -> None:

@@ -44,7 +44,11 @@ def recalibration(positive: Booleans, stated: Floats, patients: Sequence[str]) -
 
 
 def _last_of(design: Floats, positive: Booleans, offset: Floats, patients: Sequence[str]) -> Interval:
-    """Fit ``P(positive) = σ(offset + X β)`` and return the last of β, with the interval of its influence by patient."""
+    """Fit ``P(positive) = σ(offset + X β)`` and return the last of β, with the interval of its influence by patient.
+
+    The variance is no smaller than that of the model for single exams: where hardly an exam is on the wrong side, what
+    is left of the exams is small, and with it their influence, though one exam more could change the fit by far.
+    """
     beta = np.zeros(design.shape[1])
     loss = _loss(design @ beta + offset, positive)
     for _ in range(_STEPS):
@@ -60,10 +64,13 @@ def _last_of(design: Floats, positive: Booleans, offset: Floats, patients: Seque
             break
     chance = special.expit(design @ beta + offset)
     information = design.T @ (design * (chance * (1 - chance))[:, None])
-    influence = np.linalg.pinv(information)[-1] @ (design * (positive - chance)[:, None]).T
+    inverse = np.linalg.pinv(information)
+    influence = inverse[-1] @ (design * (positive - chance)[:, None]).T
     owners = np.asarray(patients)
     few = min(len(set(owners[own].tolist())) for own in (positive, ~positive)) < 2
-    return influence_interval(float(beta[-1]), influence * (math.nan if few else 1), patients)
+    return influence_interval(
+        float(beta[-1]), influence * (math.nan if few else 1), patients, least=float(inverse[-1, -1])
+    )
 
 
 def _loss(logits: Floats, positive: Booleans) -> float:
