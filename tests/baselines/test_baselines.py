@@ -78,6 +78,7 @@ def looked_at(tmp_path_factory):
 BESIDE_THE_TABLE = ("eg_vit", "gaze_mtl", "harmonized", "mammonet_vit")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "name",
     [

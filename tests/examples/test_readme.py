@@ -97,6 +97,7 @@ def thinned(film: Path, every: int, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_real_mammograms_go_through_every_command_of_their_section(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int

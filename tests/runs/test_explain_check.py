@@ -164,11 +164,12 @@ def test_deletion_and_insertion_are_those_of_a_slow_loop(
 def test_without_noise_and_with_an_equal_shift_the_maps_stay(
     trained: Trained, dataset: PreparedDataset
 ) -> None:
-    settings = ExplainCheckSettings(draws=2, steps=2, fill="blur", noise=0)
+    settings = ExplainCheckSettings(draws=2, steps=2, fill="blur", noise=0, exams=3)
     found = check_explanations(trained, dataset, "test", settings)
     assert value(found, "noise", "", "spearman") == pytest.approx(1)
     assert value(found, "shift", "", "spearman") < 1
-    noisy = check_explanations(trained, dataset, "test", ExplainCheckSettings(draws=1, steps=2, noise=0.5))
+    more = ExplainCheckSettings(draws=1, steps=2, noise=0.5, exams=3)
+    noisy = check_explanations(trained, dataset, "test", more)
     assert value(noisy, "noise", "", "spearman") < 0.99
 
 
