@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -106,6 +106,11 @@ def _check_current_folder() -> None:
         raise StorageError("the current folder no longer exists; change to one that does") from None
 
 
+def commands() -> Any:
+    """Make all commands, with those that plugins have added and their help in order."""
+    return tidy(typer.main.get_command(app))
+
+
 def _run() -> None:
     # short spins: threads that spin long make a step several times slower if another process is busy
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -121,7 +126,7 @@ def _run() -> None:
         with console.blaming_plugins():
             if sys.argv[1:2] == ["data"]:
                 generate.add_generators(data.app)
-            tidy(typer.main.get_command(app))(prog_name="gazekit")
+            commands()(prog_name="gazekit")
     except BrokenPipeError:  # the reader of our output has closed it, as in: gazekit … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

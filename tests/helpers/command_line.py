@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import typer.rich_utils  # noqa: F401 # whether it colours is decided at its imp
 from tiny import SMALL
 
 from gazekit.cli import console
-from gazekit.cli.main import main
+from gazekit.cli import main as command_line
 
 TINY = [
     *(part for item in SMALL for part in ("--set", item)),
@@ -28,6 +29,10 @@ TINY = [
 ]
 
 
+made_once = cache(command_line.commands)
+"""Typer takes longer to make all commands than most tests need for what they call."""
+
+
 @dataclass(frozen=True)
 class Finished:
     stdout: str
@@ -41,11 +46,13 @@ def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
     variables = {"COLUMNS": "200", "NO_COLOR": "1", "GAZEKIT_DISABLE": disabled} | environment
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
+        if "data" not in arguments:  # plugins add commands there
+            patch.setattr(command_line, "commands", made_once)
         console.registry.cache_clear()
         for name, value in variables.items():
             patch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
-            main()
+            command_line.main()
     assert (ended.value.code or 0) == code, err.getvalue()
     return Finished(out.getvalue(), err.getvalue())
 
