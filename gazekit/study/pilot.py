@@ -34,9 +34,9 @@ def pilot_of_study(folder: Path, system: str, reference: str) -> Pilot:
     rows = sorted(path.name for path in (folder / "runs").glob("*/") if any(path.glob("*/predictions.csv")))
     for name in (system, reference):
         if name not in rows:
+            told = f"no row '{name}' with predictions" if name else "two of its rows are to be compared"
             raise ConfigurationError(
-                f"{folder}: no row '{name}' with predictions; there are {', '.join(rows) or 'none'}: choose with "
-                "--system and --reference"
+                f"{folder}: {told}; there are {', '.join(rows) or 'none'}: choose with --system and --reference"
             )
     ours, theirs = (
         _read(sorted((folder / "runs" / name).glob("*/predictions.csv"))) for name in (system, reference)

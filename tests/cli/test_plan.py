@@ -51,6 +51,20 @@ def test_a_plan_from_a_study_names_the_size_and_its_curve(study):
     assert re.search(r"over \d+ resampled pilots of 40 patients", said.stderr)
 
 
+def test_what_is_no_pilot_is_named(study, tmp_path):
+    expected = (
+        "expected a study directory with --system and --reference, two runs, or a table of readers' scores"
+    )
+    said = gazekit("plan", tmp_path / "x.csv", *FEW, code=2).stderr
+    assert f"error: {tmp_path / 'x.csv'}: there is no such file or folder; {expected}" in said
+    assert f"error: {tmp_path}; {expected}" in gazekit("plan", tmp_path, *FEW, code=2).stderr
+    said = gazekit("plan", study, "--system", "ours", *FEW, code=2).stderr
+    assert (
+        f"error: {study}: two of its rows are to be compared; there are ours, theirs: choose with --system"
+        in said
+    )
+
+
 def test_two_runs_are_a_pilot_too_and_runs_of_a_row_are_averaged(study):
     run = study / "runs" / "ours" / "fold-1-seed-0"
     other = study / "runs" / "theirs" / "fold-1-seed-0" / "predictions.csv"
@@ -84,7 +98,6 @@ def test_a_table_of_readers_says_how_many_exams_each_number_of_readers_needs(tmp
 
 
 def test_what_cannot_be_planned_is_refused(study, tmp_path):
-    assert "two runs, or a table of readers" in gazekit("plan", study, *FEW, code=2).stderr
     rows = ("--system", "ours", "--reference", "nobody")
     assert "no row 'nobody' with predictions; there are ours, theirs" in (
         gazekit("plan", study, *rows, *FEW, code=2).stderr

@@ -56,11 +56,13 @@ def plan(
     if len(pilot) == 2:
         refuse_options(context, rows, "a pilot of two runs")
         found = pilot_of_runs(*pilot)
-    elif len(pilot) == 1 and system and reference:
+    elif len(pilot) == 1 and (pilot[0] / "runs").is_dir():
         found = pilot_of_study(pilot[0], system, reference)
     else:
+        missing = [f"{path}: there is no such file or folder" for path in pilot if not path.exists()]
         raise ConfigurationError(
-            "expected a study directory with --system and --reference, two runs, or a table of readers' scores"
+            f"{missing[0] if missing else ', '.join(map(str, pilot))}; expected a study directory with --system and "
+            "--reference, two runs, or a table of readers' scores"
         )
     with console.progress("simulating studies") as report:
         planned = plan_exams(

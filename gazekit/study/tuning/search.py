@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from gazekit.disk.own_files import MIB, FileKind, read_versioned
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, ValueRange
@@ -131,8 +132,8 @@ def check_trials(space: Space, trials: int, who: str) -> None:
     points = size(space)
     if points is not None and points < trials:
         raise ConfigurationError(
-            f"{who}: {trials} trials, but its space has {points} points ({', '.join(space)}); expected no more trials "
-            "than points: ask for fewer, or give the table tune of the preset more values or a range"
+            f"{who}: {trials} trials, but its space has {counted(points, 'point')} ({', '.join(space)}); expected no "
+            "more trials than points: ask for fewer, or give the table tune of the preset more values or a range"
         )
 
 
