@@ -33,7 +33,7 @@ def test_memory_that_runs_out_is_explained() -> None:
     ):
         with (
             pytest.raises(
-                GazekitError, match=r"batches of 8 in 2 part\(s\).*--accumulate 4 .*--checkpoint-act"
+                GazekitError, match=r"batches of 8 in 2 parts; .*--accumulate 4 .*--checkpoint-act"
             ),
             explained_faults(settings, CPU),
         ):
