@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import gazekit, one_exam
+from command_line import gazekit
 from PIL import Image
 from tiny import SMALL, tiny
 
