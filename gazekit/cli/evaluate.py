@@ -69,6 +69,7 @@ def evaluate(
 
 def _print(result: dict[str, Any]) -> None:
     from gazekit.measures.classification.threshold import with_advice
+    from gazekit.measures.evaluate import INTERVALS
     from gazekit.measures.former_names import by_current_name
     from gazekit.measures.numbers import NONE, three
     from gazekit.prediction.calibration import in_effect
@@ -103,9 +104,7 @@ def _print(result: dict[str, Any]) -> None:
         console.warn(with_advice(result["threshold"], result["run"]))
     console.note(f"written to {result['run']}: {', '.join(result['files'])}")
     explained = "positive" if len(result["classes"]) == 2 else "predicted"
-    console.note(
-        f"intervals: {result['interval']}; attention explains the {explained} class; not a medical device"
-    )
+    console.note(f"intervals: {INTERVALS}; attention explains the {explained} class; not a medical device")
 
 
 def _print_subgroups(result: dict[str, Any], by: str) -> None:
