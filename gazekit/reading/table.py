@@ -162,18 +162,13 @@ class Table:
                 next(lines, None)
             reader = _reader(lines, self.separator, quoted=self.quoted)
             try:
-                header = next(reader, None)
+                next(reader, None)
                 for cells in reader:
                     if not any(cells):
                         continue
                     where = f"{name} row {self.above + reader.line_num}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
                         cells.pop()  # a separator at the end of the rows but not of the header
-                    if cells == header:
-                        raise DataError(
-                            f"{where}: repeats the names of the columns; expected them in the first row alone; remove "
-                            "it where tables were joined"
-                        )
                     if len(cells) != len(self.columns):
                         raise DataError(
                             f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "

@@ -104,7 +104,7 @@ def test_a_training_without_usable_weights_is_an_error(
         return found
 
     monkeypatch.setattr(loop, "predict", without_numbers)
-    with pytest.raises(loop.GazekitError, match="in 1 epochs no validation had finite outputs"):
+    with pytest.raises(loop.GazekitError, match="in 1 epoch no validation had finite outputs"):
         continue_run(run, registry, dataset, device=cpu)
 
 

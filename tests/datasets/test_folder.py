@@ -142,6 +142,10 @@ def test_a_workbook_says_the_same_as_text(tmp_path):
     assert (beside.kind, beside.about) == ("dropped", "exams.xlsx") and again == expected
     (tmp_path / "exams.csv").unlink()
     assert list(Folder().exams(tmp_path)) == expected
+    book.active.append([cell.value for cell in book.active[1]])
+    book.save(tmp_path / "exams.xlsx")
+    with pytest.raises(DataError, match="row 4: repeats the names of the columns"):
+        list(Folder().exams(tmp_path))
 
 
 def test_files_are_found_though_case_and_accents_differ_on_the_disk(tmp_path):
@@ -233,6 +237,10 @@ def test_where_no_table_is_the_next_step_is_named(tmp_path):
         ("", "the first row is empty; expected the names of the columns"),
         ("exam_id,label,cc\na,1,a.png\n", "no column patient_id; the file has exam_id, label, cc"),
         ("exam_id,patient_id,label,cc\n", "no rows below the header"),
+        (
+            "exam_id,patient_id,label,cc\na,p,1,a.png\nexam_id,patient_id,label,cc\nb,q,0,b.png\n",
+            "row 3: repeats the names of the columns",
+        ),
         ("exam_id,patient_id,label,cc,cc\na,p,1,a.png,b.png\n", "column 'cc' comes twice"),
         (
             "exam_id,patient_id,label,cc,covariate_age,Covariate_age\na,p,1,a.png,1,2\n",
