@@ -96,8 +96,8 @@ def damage(path: Path, what: str) -> Iterator[None]:
         warnings.simplefilter("ignore")  # pydicom's warnings may quote patients' names
         try:
             yield
-        except DataError:
-            raise
+        except DataError as error:
+            raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
         except MemoryError:
             raise DataError(f"{path}: {what}: it needs more memory than available, or claims to") from None
         except Exception as error:

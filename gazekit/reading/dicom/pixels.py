@@ -56,7 +56,6 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
     """
     dataset = open_dicom(path)
     stored = _decode(dataset, path)
-    said = [text for text in (_excess(dataset), stored.warning) if text]
     table = _grey_scale(dataset, stored, window, path)  # [highest - lowest + 1]
     with damage(path, "its tags cannot be read"):
         return RawImage(
@@ -65,7 +64,7 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
             laterality=_laterality(dataset),
             pixel_spacing_mm=_spacing(dataset),
             modality=text_of(dataset, "Modality"),
-            warnings=tuple(said),
+            warnings=tuple(text for text in (_excess(dataset), stored.warning) if text),
         )
 
 
@@ -127,7 +126,7 @@ def _excess(dataset: Dataset) -> str:
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return ""
     more = len(dataset.PixelData) - get_expected_length(dataset)
-    if more < min(rows, columns) * dataset.BitsAllocated // 8:
+    if more < max(2, min(rows, columns) * dataset.BitsAllocated // 8):  # one byte may make the length even
         return ""
     return (
         f"has {more} bytes of pixel data more than Rows x Columns ({rows} x {columns}) need; they are dropped: if the "
@@ -183,16 +182,11 @@ def _name(syntax: UID) -> str:
 
 
 def _grey_scale(dataset: Dataset, stored: StoredValues, window: Choice, path: Path) -> NDArray[np.float32]:
-    try:
-        with (
-            damage(
-                path, "its LUTs (RescaleSlope, WindowCenter, WindowWidth, the sequences) cannot be applied"
-            ),
-            np.errstate(all="ignore"),
-        ):
-            return grey_scale(dataset, stored.values, stored.padding, window)
-    except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
+    with (
+        damage(path, "its LUTs (RescaleSlope, WindowCenter, WindowWidth, the sequences) cannot be applied"),
+        np.errstate(all="ignore"),
+    ):
+        return grey_scale(dataset, stored.values, stored.padding, window)
 
 
 def _laterality(dataset: Dataset) -> str | None:

@@ -7,6 +7,7 @@ quietly. Here a segment that holds less than the image, or a row or column more,
 import numpy as np
 from rle.rle import decode_segment
 
+from gazekit.errors import DataError
 from gazekit.records.arrays import Array
 
 _HEADER = 64
@@ -23,6 +24,7 @@ def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> Array:
         dtype: type of the values, such as ``"<u2"``.
 
     Raises:
+        DataError: the frame holds more rows or columns.
         ValueError: the frame is damaged.
 
     Source: DICOM PS3.5, annex G.
@@ -39,8 +41,9 @@ def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> Array:
         if len(decoded) < pixels:
             raise ValueError(f"segment {number + 1} holds {len(decoded)} of {pixels} bytes")
         if len(decoded) >= pixels + min(rows, columns):
-            raise ValueError(
-                f"segment {number + 1} holds {len(decoded)} bytes, more than the {pixels} of the image"
+            raise DataError(
+                f"the compressed image has {len(decoded)} values, more than Rows x Columns ({rows} x {columns}); "
+                "expected as many; export the file again"
             )
         planes[:, segments - 1 - number] = np.frombuffer(decoded, dtype=np.uint8)[:pixels]
     return planes.view(dtype).reshape(rows, columns)
