@@ -213,12 +213,8 @@ def test_another_seed_is_another_run(
 
 
 def test_it_learns_what_is_there(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
-    quiet = [
-        "training.augmentation.flip_horizontal=0",
-        "training.learning_rate=0.02",
-        "training.batch_size=7",
-    ]
-    quiet += ["training.epochs=20"]
+    quiet = ["training.augmentation.flip_horizontal=0", "training.learning_rate=0.01"]
+    quiet += ["training.batch_size=7", "training.epochs=25"]
     run = start(tmp_path / "run", registry, dataset, *quiet)
     state = continue_run(run, registry, dataset)
     losses = [line["classification"] for line in run.read_metrics()]
