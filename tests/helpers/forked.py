@@ -33,9 +33,10 @@ def run_module(command: Sequence[str], environment: dict[str, str]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        with suppress(OSError):  # what they write to may be gone; who gets here must not go on with the tests
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
 
 
 class Forked(subprocess.Popen[Any]):
