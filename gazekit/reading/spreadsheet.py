@@ -2,7 +2,7 @@
 
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def open_rows(path: Path, needed: Sequence[str] = ()) -> tuple[tuple[str, ...], 
     """Return the column names and the rows below them; see :func:`read_rows`."""
     if path.suffix.lower() != ".xlsx":
         table = open_table(path, needed)
-        return table.columns, _without_names(table.columns, table.rows())
+        return table.columns, table.rows()
     _check_size(path)
     sheet = _sheet(path)
     columns = sheet[0][1] if sheet else []
@@ -49,18 +49,7 @@ def open_rows(path: Path, needed: Sequence[str] = ()) -> tuple[tuple[str, ...], 
         )
     positions = {name: position for position, name in enumerate(columns) if name}
     rows = (Row(f"{path} row {number}", cells, positions, decimal_comma=False) for number, cells in sheet[1:])
-    return names, _without_names(names, rows)
-
-
-def _without_names(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows; raise DataError at one that repeats the first, whose words would be taken for an exam's."""
-    for row in rows:
-        if [cell.strip() for cell in row.cells if cell] == list(filter(None, columns)):
-            raise DataError(
-                f"{row.where}: repeats the names of the columns; expected them in the first row alone; remove it "
-                "where tables were joined"
-            )
-        yield row
+    return names, rows
 
 
 def _check_size(path: Path) -> None:

@@ -150,8 +150,15 @@ class Table:
     quoted: bool = False
     unnamed: int = 0
 
-    def rows(self) -> Generator[Row, None, None]:
-        """Yield the non-empty rows below the header. Raises: DataError with file and row."""
+    def rows(self, *, header_again: bool = False) -> Generator[Row, None, None]:
+        """Yield the non-empty rows below the header.
+
+        Args:
+            header_again: skip the header where it comes again, as a program that appends to its log writes it.
+
+        Raises:
+            DataError: with file and row.
+        """
         positions = {name: position for position, name in enumerate(self.columns)}
         positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
         named = len(self.columns) - self.unnamed
@@ -162,13 +169,20 @@ class Table:
                 next(lines, None)
             reader = _reader(lines, self.separator, quoted=self.quoted)
             try:
-                next(reader, None)
+                header = next(reader, None)
                 for cells in reader:
                     if not any(cells):
                         continue
                     where = f"{name} row {self.above + reader.line_num}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
                         cells.pop()  # a separator at the end of the rows but not of the header
+                    if cells == header:
+                        if header_again:
+                            continue
+                        raise DataError(
+                            f"{where}: repeats the names of the columns; expected them in the first row alone; remove "
+                            "it where tables were joined"
+                        )
                     if len(cells) != len(self.columns):
                         raise DataError(
                             f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
@@ -309,11 +323,11 @@ def _header_of(first: str, second: str) -> tuple[str, str, int]:
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
-    """Yield the lines of a file, each limited in length. Raises: DataError."""
+    """Yield the lines of a file, limited in length, without the marks that joined files leave. Raises: DataError."""
     for number, line in enumerate(iter(lambda: file.readline(_BLOCK), ""), 1):
         if len(line) == _BLOCK:
             raise DataError(f"{path} row {number}: longer than {_BLOCK} characters; expected a table")
-        yield line
+        yield line.removeprefix("\ufeff")
 
 
 def _columns(line: str, separator: str) -> tuple[str, ...]:

@@ -110,18 +110,13 @@ def read_states(path: Path) -> ViewerStates:
     """
     images: dict[str, int] = {}
     table = open_table(path, COLUMNS)
-    rows = (row for row in table.rows() if not _is_header(row))
-    values = samples(((row, _state(row, images)) for row in rows), path)
+    values = samples(((row, _state(row, images)) for row in table.rows(header_again=True)), path)
     box = values[9]
     if len(np.unique(box)) > MOST_BOXES:
         raise DataError(
             f"{path}: {BOX} has {len(np.unique(box))} values; expected at most {MOST_BOXES} boxes"
         )
     return ViewerStates(values[0], values[1:5], values[5:9], box, values[10].astype(np.int64), tuple(images))
-
-
-def _is_header(row: Row) -> bool:
-    return all(row[column].lstrip("\ufeff") == column for column in COLUMNS)  # also with a byte order mark
 
 
 def _state(row: Row, images: dict[str, int]) -> Values:
