@@ -94,7 +94,7 @@ def collect(
     planned = {name: row.planned for name, row in rows.items()}
     result = StudyResult(
         title=settings.title,
-        dataset=", ".join(dataset.root.name for dataset in sets.values()),
+        dataset=", ".join(dataset.root.resolve().name for dataset in sets.values()),
         fingerprint=fingerprints(sets),
         exams=sum(each.exams for each, _ in tested),
         patients=sum(each.patients for each, _ in tested),

@@ -111,3 +111,12 @@ def test_a_likelihood_ratio_of_0_has_no_interval_and_a_division_by_0_is_none() -
     assert (
         np.isnan(nobody["positive_likelihood_ratio"].value) and nobody["negative_likelihood_ratio"].value == 1
     )
+
+
+def test_a_single_patient_of_a_class_gives_a_likelihood_ratio_no_interval() -> None:
+    """Whatever the one patient is like, sensitivity or specificity of others may be anything."""
+    one, called = np.arange(20) < 2, np.arange(20) % 3 == 0
+    patients = ["a", "a", *(f"p{n}" for n in range(18))]
+    for positive, call in ((one, called), (~one, ~called)):
+        found = likelihood_ratios(positive, call, patients)
+        assert all(np.isfinite(each.value) and np.isnan(each.low) for each in found.values())

@@ -16,8 +16,8 @@ def likelihood_ratios(positive: Booleans, called: Booleans, patients: Sequence[s
     """Return the ratios of a positive and of a negative call with 95 % intervals over patients.
 
     LR+ is ``sensitivity / (1 - specificity)``, LR- ``(1 - sensitivity) / specificity``; the odds of being positive are
-    multiplied by it. The interval is Student's t of the logarithm. A ratio of 0 has none, and one whose divisor is 0 is
-    NaN.
+    multiplied by it. The interval is Student's t of the logarithm. There is none of a ratio of 0, or if a class
+    has one patient; a ratio whose divisor is 0 is NaN.
 
     Args:
         positive: truth, ``[N]``; both cases occur.
@@ -38,5 +38,5 @@ def _ratio(positive: Booleans, call: Booleans, patients: Sequence[str]) -> Inter
     influence = np.where(
         positive, (call / shares[0] - 1) / positive.sum(), -(call / shares[1] - 1) / (~positive).sum()
     )
-    found = influence_interval(math.log(shares[0] / shares[1]), influence, patients)
+    found = influence_interval(math.log(shares[0] / shares[1]), influence, positive, patients)
     return Interval(math.exp(found.value), math.exp(found.low), math.exp(found.high), found.method)

@@ -66,11 +66,7 @@ def _last_of(design: Floats, positive: Booleans, offset: Floats, patients: Seque
     information = design.T @ (design * (chance * (1 - chance))[:, None])
     inverse = np.linalg.pinv(information)
     influence = inverse[-1] @ (design * (positive - chance)[:, None]).T
-    owners = np.asarray(patients)
-    few = min(len(set(owners[own].tolist())) for own in (positive, ~positive)) < 2
-    return influence_interval(
-        float(beta[-1]), influence * (math.nan if few else 1), patients, least=float(inverse[-1, -1])
-    )
+    return influence_interval(float(beta[-1]), influence, positive, patients, least=float(inverse[-1, -1]))
 
 
 def _loss(logits: Floats, positive: Booleans) -> float:

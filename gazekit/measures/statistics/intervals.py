@@ -303,25 +303,29 @@ def _percentile_of_defined(value: float, distribution: Floats, level: float) -> 
 
 
 def influence_interval(
-    value: float, influence: Floats, patients: Sequence[str], *, least: float = 0.0
+    value: float, influence: Floats, positive: Booleans, patients: Sequence[str], *, least: float = 0.0
 ) -> Interval:
     """Return Student's 95 % t interval of a statistic from the influence of each exam, summed within patients.
 
-    ``value ± t(P - 1, 0.975) √(P / (P - 1) Σ_p (Σ_i∈p u_i)²)`` over P patients; no interval where u is NaN or 0.
+    ``value ± t(P - 1, 0.975) √(P / (P - 1) Σ_p (Σ_i∈p u_i)²)`` over P patients; no interval where u is 0, or if
+    a class has one patient, without whom there is no such statistic.
 
     Args:
         value: the statistic.
         influence: u, by how much each exam moves it, ``[N]``; their sum is 0.
+        positive: truth, ``[N]``; both cases occur.
         patients: patient of each exam, ``[N]``.
         least: the variance is no smaller than this.
 
     Source: Liang & Zeger 1986, doi:10.1093/biomet/73.1.13.
     """
     owner = np.unique(np.asarray(patients), return_inverse=True)[1]
+    if patients_with(positive, ~positive)(owner) < 2:
+        return Interval(value, math.nan, math.nan, "t")
     of_patient = np.bincount(owner, weights=influence)
     number = len(of_patient)
-    variance = np.maximum(number / (number - 1) * (of_patient @ of_patient), least)  # NaN stays
-    reach = float(special.stdtrit(number - 1, 0.975) * np.sqrt(variance))
+    variance = max(number / (number - 1) * float(of_patient @ of_patient), least)
+    reach = float(special.stdtrit(number - 1, 0.975)) * math.sqrt(variance)
     return unless_a_point(Interval(value, value - reach, value + reach, "t"))
 
 

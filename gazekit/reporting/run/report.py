@@ -1,5 +1,6 @@
 """Collect the contents of a run's page from its directory, predictions and data."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ def _where(trained: Trained, dataset: PreparedDataset, part: str) -> str:
     if part != "all":
         return f"the {part} part"
     other = trained.other_than_training(dataset)
-    return f"other data ({dataset.root.name})" if other else "the data it was trained on"
+    return f"other data ({dataset.root.resolve().name})" if other else "the data it was trained on"
 
 
 def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: str) -> str:
@@ -197,9 +198,10 @@ def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: s
     classes = count_classes({name: counts[k] for k, name in enumerate(dataset.classes)})
     patients = len(set(found.patient_ids))
     area = metrics["classification"]["auc"]
+    known = ", with its 95 % interval over patients" if math.isfinite(area.low) else ""
     return (
         f"On {where}, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
-        f"{interval(area)}, with its 95 % interval over patients."
+        f"{interval(area)}{known}."
     )
 
 
