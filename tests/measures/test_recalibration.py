@@ -88,6 +88,16 @@ def test_extreme_probabilities_are_fitted() -> None:
     assert found["calibration_slope"].value == pytest.approx((special.logit(0.9) - special.logit(0.2)) / 50)
 
 
+@pytest.mark.parametrize("logit", [-300.0, -5.8, 5.8, 36.0])
+@pytest.mark.parametrize("rare", [True, False])
+def test_probabilities_that_are_all_far_off_are_made_right_on_the_whole(logit: float, rare: bool) -> None:
+    """The first step of Newton leads beyond the other end, where every probability is 1 and no step leads back."""
+    positive = (np.arange(22) == 7) == rare
+    stated = special.expit(logit + np.linspace(-0.1, 0.1, 22))
+    found = recalibration(positive, stated, np.arange(22).astype(str).tolist())["calibration_intercept"]
+    assert special.expit(found.value + special.logit(stated)).mean() == pytest.approx(positive.mean())
+
+
 def test_likelihood_ratios_have_the_interval_of_simel_with_students_t() -> None:
     """34 of 50 positive and 9 of 70 negative exams are called positive, each of another patient."""
     positive = np.repeat([True, False], [50, 70])

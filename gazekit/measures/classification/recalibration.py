@@ -14,6 +14,8 @@ from gazekit.records.arrays import Booleans, Floats
 
 _STEPS = 100
 """Newton steps at most; a dozen is usual."""
+_REACH = 10.0
+"""How far a step moves a logit at most: from where all are extreme it may lead to where all are so at the other end."""
 _NEVER = Interval(math.nan, math.nan, math.nan, "t")
 
 
@@ -55,6 +57,7 @@ def _last_of(design: Floats, positive: Booleans, offset: Floats, patients: Seque
         chance = special.expit(design @ beta + offset)
         information = design.T @ (design * (chance * (1 - chance))[:, None])
         step = np.linalg.lstsq(information, design.T @ (positive - chance), rcond=None)[0]
+        step = step / max(1.0, np.abs(design @ step).max() / _REACH)
         while (nearer := _loss(design @ (beta + step) + offset, positive)) > loss and np.abs(
             step
         ).max() > 1e-12:
