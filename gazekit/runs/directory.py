@@ -240,7 +240,15 @@ class RunDirectory:
             self.write_json(self.checksums.name, {"schema": CHECKSUMS_SCHEMA, "files": files})
 
     def unseal(self) -> None:
-        """Remove the checksums before the training goes on. Raises StorageError."""
+        """Remove the checksums before the training goes on, and makes others.
+
+        Raises:
+            DataError: a file was changed after the training ended.
+            StorageError: they cannot be removed.
+        """
+        for name in _SEALED:
+            if (self.path / name).is_file():
+                self.check_unchanged(name)
         with disk_errors(self.checksums):
             self.checksums.unlink(missing_ok=True)
 

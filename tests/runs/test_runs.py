@@ -155,6 +155,16 @@ def test_a_run_that_goes_on_keeps_no_checksums_of_what_it_was(tiny_run: Path, tm
     assert not faults_of(run)
 
 
+@pytest.mark.parametrize("name", ["plugins.json", "environment.json"])
+def test_a_changed_file_gets_no_new_checksum_by_resuming(tiny_run: Path, tmp_path: Path, name: str) -> None:
+    run = RunDirectory(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    stored = (run.path / name).read_text()
+    (run.path / name).write_text(stored.replace('"0.', '"9.'))
+    for more in ([], ["--epochs", 2]):
+        assert f"{name}: was changed" in gazekit("train", "--out", run.path, "--resume", *more, code=3).stderr
+    assert [f"{name}: was changed" in said for said in faults_of(run)] == [True]
+
+
 def test_lost_metrics_of_epochs_are_a_fault(dataset: PreparedDataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     made = ["--preset", "mammonet_small", "--data", dataset.root, "--out", run, "--epochs", 2]
