@@ -179,10 +179,7 @@ class Table:
                     if cells == header:
                         if header_again:
                             continue
-                        raise DataError(
-                            f"{where}: repeats the names of the columns; expected them in the first row alone; remove "
-                            "it where tables were joined"
-                        )
+                        raise names_again(where)
                     if len(cells) != len(self.columns):
                         raise DataError(
                             f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
@@ -236,6 +233,14 @@ def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
         if near:
             return f"if {spelled[near[0]]} is meant, rename it {name}"
     return f"expected a first row that names {', '.join(missing)}"
+
+
+def names_again(where: str) -> DataError:
+    """Return the error of a row that repeats the first: its words would be taken for an exam's."""
+    return DataError(
+        f"{where}: repeats the names of the columns; expected them in the first row alone; remove it where tables were "
+        "joined"
+    )
 
 
 def _has_row_names(table: Table) -> bool:

@@ -142,6 +142,10 @@ def test_a_workbook_says_the_same_as_text(tmp_path):
     assert (beside.kind, beside.about) == ("dropped", "exams.xlsx") and again == expected
     (tmp_path / "exams.csv").unlink()
     assert list(Folder().exams(tmp_path)) == expected
+    book.active.append([cell.value for cell in book.active[1]])
+    book.save(tmp_path / "exams.xlsx")
+    with pytest.raises(DataError, match="row 4: repeats the names of the columns"):
+        list(Folder().exams(tmp_path))
 
 
 def test_files_are_found_though_case_and_accents_differ_on_the_disk(tmp_path):
