@@ -429,7 +429,7 @@ def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_nothing_had_been(fin
 
 def test_a_stopped_study_says_how_to_go_on_where_its_runs_were_carried_out(dataset, tmp_path, monkeypatch):
     def stopped(*_tasks, **_options):
-        raise Preempted("stopped; 4 runs are left")
+        raise Preempted("stopped; 4 runs left")
 
     monkeypatch.setattr("gazekit.study.study.launch", stopped)
     study, out = study_toml(tmp_path, dataset, ROWS[0]), tmp_path / "out"

@@ -109,7 +109,7 @@ def test_a_stop_lets_every_child_save_and_starts_no_other(tmp_path):
         return len(list(tmp_path.glob("began-*"))) == 2
 
     began = time.monotonic()
-    with pytest.raises(Preempted, match="stopped; 3 runs are left"):
+    with pytest.raises(Preempted, match="stopped; 3 runs left"):
         list(local(tasks, tmp_path, should_stop=should_stop))
     assert time.monotonic() - began < 20
     assert sorted(path.name for path in tmp_path.glob("saved-*")) == ["saved-0", "saved-1"]
@@ -267,7 +267,7 @@ def test_in_this_process_a_fault_costs_its_own_run_only(tmp_path, monkeypatch):
     faults[tasks[2]] = Preempted("checkpoint written")
     with pytest.raises(Preempted, match="checkpoint written"):
         list(local(tasks[2:], tmp_path, jobs=1))
-    with pytest.raises(Preempted, match="stopped; 2 runs are left"):
+    with pytest.raises(Preempted, match="stopped; 2 runs left"):
         list(local(tasks[2:], tmp_path, jobs=1, should_stop=lambda: True))
 
 

@@ -199,7 +199,7 @@ def test_a_stopped_tuning_goes_on_to_the_same_trials(
 ) -> None:
     settings = settings_of(dataset.root, split, rows=("ga_net",))
     with pytest.raises(
-        Preempted, match="in all 4 runs of the study are left"
+        Preempted, match="in all 4 runs of the study left"
     ):  # three trials, and the run itself
         carry_out(tmp_path / "out", settings, registry, stop_after=stop_after)
     *_, result = carry_out(tmp_path / "out", settings, registry)
@@ -364,4 +364,4 @@ def test_the_command_tunes_and_a_study_cannot_change_to_tuning(
     small = [part for each in (*RECIPE, item) for part in ("--set", each)]
     tune = ("--tune", "--trials", 2, "--sampler", "random", "--out", tmp_path / "new", "--no-timing")
     said = gazekit(*command, *small, *tune)
-    assert "2 runs of trials are left" in said.stderr and "tuned to training.learning_rate" in said.stdout
+    assert "2 runs of trials left" in said.stderr and "tuned to training.learning_rate" in said.stdout

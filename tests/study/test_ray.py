@@ -111,7 +111,7 @@ def test_tasks_give_what_runs_here_give_and_a_failed_one_says_why(tmp_path, data
 def test_a_stop_cancels_the_tasks_which_save_and_the_same_study_goes_on(tmp_path, dataset, registry):
     task = real_task(tmp_path / "there", dataset, registry, 1, LONG)
     waiting = [real_task(tmp_path / "there", dataset, registry, seed, LONG) for seed in (2, 3)]
-    with pytest.raises(Preempted, match="stopped; 3 runs are left"):
+    with pytest.raises(Preempted, match="stopped; 3 runs left"):
         list(on_ray([task, *waiting], tmp_path, should_stop=lambda: epochs_of(task) >= 3))
     assert process_of(task) is None
     assert "checkpoint written" in (tmp_path / "logs/tiny-fold-1-seed-1.log").read_text()
@@ -154,7 +154,7 @@ def test_signals_keep_their_meaning_while_connected(tmp_path, dataset, registry)
                 os.kill(os.getpid(), signal.SIGTERM)
             return signals.asked()
 
-        with pytest.raises(Preempted, match="stopped; 1 runs are left"):
+        with pytest.raises(Preempted, match="stopped; 1 run left"):
             list(on_ray([task], tmp_path, should_stop=should_stop))
 
 

@@ -91,7 +91,7 @@ def test_a_job_that_its_time_limit_stops_saves_and_is_submitted_again(tmp_path, 
 def test_a_stop_cancels_the_jobs_which_save_and_the_same_study_goes_on(tmp_path, dataset, registry):
     task = real_task(tmp_path / "there", dataset, registry, 1, LONG)
     waiting = [real_task(tmp_path / "there", dataset, registry, seed, LONG) for seed in (2, 3)]
-    with pytest.raises(Preempted, match="stopped; 3 runs are left"):
+    with pytest.raises(Preempted, match="stopped; 3 runs left"):
         list(on_slurm([task, *waiting], tmp_path, should_stop=lambda: epochs_of(task) >= 3))
     assert jobs() == []
     done = epochs_of(task)

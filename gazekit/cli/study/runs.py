@@ -39,8 +39,7 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
     if tuned:
         console.note(
             f"each run is tuned first by {counted(tuned.trials, 'trial')} ({tuned.sampler}) on "
-            f"{counted(tuned.folds, 'inner fold')}: "
-            f"{len(trials)} runs of trials are left"
+            f"{counted(tuned.folds, 'inner fold')}: {counted(len(trials), 'run')} of trials left"
         )
     if not unfinished:
         return {}

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from gazekit.disk.wording import counted
 from gazekit.errors import Preempted
 from gazekit.registry.discovery import load_registry
 from gazekit.study.grid import RunTask
@@ -57,7 +58,7 @@ def one_after_another(tasks: Sequence[RunTask], *, should_stop: Callable[[], boo
     registry = load_registry()
     for done, task in enumerate(tasks):
         if should_stop():
-            raise Preempted(f"stopped; {len(tasks) - done} runs are left")
+            raise Preempted(f"stopped; {counted(len(tasks) - done, 'run')} left")
         try:
             carry_out(task, registry, should_stop=should_stop)
         except Preempted:

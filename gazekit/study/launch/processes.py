@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gazekit.disk.atomic import own_folder
+from gazekit.disk.wording import counted
 from gazekit.errors import Preempted
 from gazekit.machine import available_cores
 from gazekit.study.grid import RunTask
@@ -34,7 +35,7 @@ def in_processes(
     try:
         while waiting or at_work:
             if should_stop():
-                raise Preempted(f"stopped; {len(waiting) + len(at_work)} runs are left")
+                raise Preempted(f"stopped; {counted(len(waiting) + len(at_work), 'run')} left")
             for slot in slots:
                 if waiting and slot not in at_work:
                     task = at_work[slot] = waiting.popleft()

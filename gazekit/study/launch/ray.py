@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gazekit.disk.atomic import own_folder
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.registry.distribution import install_command
 from gazekit.study.grid import RunTask
@@ -43,7 +44,7 @@ def on_ray(
         try:
             while waiting or running:
                 if should_stop():
-                    raise Preempted(f"stopped; {len(waiting) + len(running)} runs are left")
+                    raise Preempted(f"stopped; {counted(len(waiting) + len(running), 'run')} left")
                 while waiting and len(running) < jobs:
                     task = waiting.popleft()
                     running[start.remote(_anywhere(task), logs.absolute(), environment)] = task

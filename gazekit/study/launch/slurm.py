@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazekit.disk.atomic import disk_errors, own_folder
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.registry.distribution import install_command
 from gazekit.study.grid import RunTask
@@ -50,7 +51,7 @@ def on_slurm(
     try:
         while waiting or left:
             if should_stop():
-                raise Preempted(f"stopped; {len(waiting) + len(left)} runs are left")
+                raise Preempted(f"stopped; {counted(len(waiting) + len(left), 'run')} left")
             free = min(jobs - len(left), len(waiting))
             if free:
                 left |= _submit(executor, [waiting.popleft() for _ in range(free)])

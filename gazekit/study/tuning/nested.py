@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from gazekit.disk.atomic import own_folder, write_atomically
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import inner_folds, read_split, write_split
@@ -215,7 +216,7 @@ def finish_tuned(
             )
         except Preempted as error:
             left = len(trial_runs(study)) + len(study.unfinished())
-            error.args = (f"{error}; in all {left} runs of the study are left",)
+            error.args = (f"{error}; in all {counted(left, 'run')} of the study left",)
             raise
 
     failures: dict[RunTask, str] = {}
