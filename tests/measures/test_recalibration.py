@@ -9,6 +9,11 @@ from gazekit.measures.classification.likelihood_ratios import likelihood_ratios
 from gazekit.measures.classification.recalibration import recalibration
 
 
+def both(stated):
+    """Probabilities of the negative and the positive class."""
+    return np.stack([1 - np.asarray(stated), stated], axis=1)
+
+
 def predicted(seed: int, exams: int, *, intercept: float = 0.0, slope: float = 1.0):
     """Truth and stated probabilities whose intercept (given the slope) and slope are those."""
     rng = np.random.default_rng(seed)
@@ -21,7 +26,7 @@ def test_the_slope_is_that_of_scikit_learn_and_the_intercept_makes_the_mean_righ
     seed: int, slope: float
 ) -> None:
     positive, stated = predicted(seed, 150, intercept=0.8, slope=slope)
-    found = recalibration(positive, stated, np.arange(150).astype(str).tolist())
+    found = recalibration(positive, both(stated), np.arange(150).astype(str).tolist())
     logits = special.logit(stated)
     theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None], positive)
     assert found["calibration_slope"].value == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
@@ -34,7 +39,7 @@ def test_the_intervals_cover_the_truth_of_patients_whose_exams_are_alike() -> No
     for seed in range(300):
         positive, stated = predicted(seed, 80, intercept=0.5, slope=1.0)
         patients = np.repeat(np.arange(80), 3).astype(str).tolist()
-        found = recalibration(np.repeat(positive, 3), np.repeat(stated, 3), patients)
+        found = recalibration(np.repeat(positive, 3), both(np.repeat(stated, 3)), patients)
         covered += [
             found["calibration_intercept"].low < 0.5 < found["calibration_intercept"].high,
             found["calibration_slope"].low < 1 < found["calibration_slope"].high,
@@ -44,9 +49,9 @@ def test_the_intervals_cover_the_truth_of_patients_whose_exams_are_alike() -> No
 
 def test_copies_of_a_patients_exam_add_no_certainty() -> None:
     positive, stated = predicted(4, 60)
-    once = recalibration(positive, stated, np.arange(60).astype(str).tolist())
+    once = recalibration(positive, both(stated), np.arange(60).astype(str).tolist())
     thrice = recalibration(
-        np.repeat(positive, 3), np.repeat(stated, 3), np.repeat(np.arange(60), 3).astype(str).tolist()
+        np.repeat(positive, 3), both(np.repeat(stated, 3)), np.repeat(np.arange(60), 3).astype(str).tolist()
     )
     for name, found in once.items():
         assert found.value == pytest.approx(thrice[name].value)
@@ -57,7 +62,7 @@ def test_probabilities_that_are_sure_and_right_leave_the_intercept_open() -> Non
     """Their residuals are tiny: 8 exams that are right say little of the next one."""
     positive = np.repeat([False, True], 4)
     stated = np.where(positive, 0.997, 0.003)
-    found = recalibration(positive, stated, list("abcdefgh"))["calibration_intercept"]
+    found = recalibration(positive, both(stated), list("abcdefgh"))["calibration_intercept"]
     reach = stats.t(7).ppf(0.975) / np.sqrt(8 * 0.997 * 0.003)
     assert (found.value, found.low, found.high) == pytest.approx((0, -reach, reach), abs=1e-6)
 
@@ -65,14 +70,12 @@ def test_probabilities_that_are_sure_and_right_leave_the_intercept_open() -> Non
 def test_separated_classes_have_no_slope_and_probabilities_of_0_or_1_neither() -> None:
     positive, patients = np.array([False, False, True, True]), list("abcd")
     for stated in ([0.1, 0.3, 0.6, 0.8], [0.8, 0.6, 0.3, 0.1], [0.1, 0.3, 0.3, 0.8], [0.4] * 4):
-        found = recalibration(positive, np.array(stated), patients)
+        found = recalibration(positive, both(stated), patients)
         assert np.isnan(found["calibration_slope"].value), stated
         assert np.isfinite(found["calibration_intercept"].value)
     for stated in ([0.0, 0.7, 0.6, 0.8], [0.1, 0.7, 0.6, 1.0]):
-        assert all(
-            np.isnan(each.value) for each in recalibration(positive, np.array(stated), patients).values()
-        )
-    alone = recalibration(positive, np.array([0.1, 0.7, 0.6, 0.8]), list("abcc"))
+        assert all(np.isnan(each.value) for each in recalibration(positive, both(stated), patients).values())
+    alone = recalibration(positive, both([0.1, 0.7, 0.6, 0.8]), list("abcc"))
     assert all(np.isfinite(each.value) and np.isnan(each.low) for each in alone.values())
 
 
@@ -80,12 +83,22 @@ def test_extreme_probabilities_are_fitted() -> None:
     """Of logits of -25 and 25, 0.2 and 0.9 came true: the loss of the intercept is flat in the middle."""
     stated = special.expit(np.repeat([-25.0, 25.0], 20))
     positive = np.repeat([False, True, False], [16, 22, 2])
-    found = recalibration(positive, stated, np.arange(40).astype(str).tolist())
+    found = recalibration(positive, both(stated), np.arange(40).astype(str).tolist())
     share = positive.mean()
     assert special.expit(
         found["calibration_intercept"].value + special.logit(stated)
     ).mean() == pytest.approx(share)
     assert found["calibration_slope"].value == pytest.approx((special.logit(0.9) - special.logit(0.2)) / 50)
+
+
+def test_probabilities_that_are_1_in_float32_have_the_logit_of_the_other_class() -> None:
+    logits = np.linspace(-40, 40, 60)
+    positive = np.random.default_rng(0).uniform(size=60) < special.expit(logits / 20)
+    stated = special.softmax(np.stack([-logits / 2, logits / 2], axis=1), axis=1).astype(np.float32)
+    assert (stated == 1).any() and (stated > 0).all()
+    found = recalibration(positive, stated.astype(np.float64), np.arange(60).astype(str).tolist())
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None], positive)
+    assert found["calibration_slope"].value == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
 
 
 @pytest.mark.parametrize("logit", [-300.0, -5.8, 5.8, 36.0])
@@ -94,7 +107,7 @@ def test_probabilities_that_are_all_far_off_are_made_right_on_the_whole(logit: f
     """The first step of Newton leads beyond the other end, where every probability is 1 and no step leads back."""
     positive = (np.arange(22) == 7) == rare
     stated = special.expit(logit + np.linspace(-0.1, 0.1, 22))
-    found = recalibration(positive, stated, np.arange(22).astype(str).tolist())["calibration_intercept"]
+    found = recalibration(positive, both(stated), np.arange(22).astype(str).tolist())["calibration_intercept"]
     assert special.expit(found.value + special.logit(stated)).mean() == pytest.approx(positive.mean())
 
 

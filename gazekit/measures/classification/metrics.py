@@ -111,8 +111,8 @@ def classification_metrics(
     found = patient_bootstraps(statistics, patients, seed=seed, resamples=resamples)
     if probabilities.shape[1] != 2:
         return found
-    positive, stated = np.asarray(labels) == 1, np.asarray(probabilities[:, 1], dtype=np.float64)
-    ratios = likelihood_ratios(positive, stated > threshold, patients)
+    positive, stated = np.asarray(labels) == 1, np.asarray(probabilities, dtype=np.float64)
+    ratios = likelihood_ratios(positive, stated[:, 1] > threshold, patients)
     return found | ratios | recalibration(positive, stated, patients)
 
 

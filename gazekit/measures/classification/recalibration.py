@@ -24,18 +24,19 @@ def recalibration(positive: Booleans, stated: Floats, patients: Sequence[str]) -
 
     With the logit l of the stated probability, the intercept is a of ``P(positive) = σ(a + l)``: 0 is right, below 0
     the probabilities are too high on the whole. The slope is b of ``P(positive) = σ(c + b l)``: 1 is right, below 1
-    they are too extreme. NaN where a probability is 0 or 1, which has no logit; of the slope also where some logit
+    they are too extreme. NaN where a probability is 0, which has no logit; of the slope also where some logit
     separates the classes, since b is then infinite. No interval if a class has one patient.
 
     Args:
         positive: truth, ``[N]``; both cases occur.
-        stated: probability of the positive class, ``[N]``.
+        stated: probabilities ``[N, 2]`` of the negative and the positive class. The logit is the difference of their
+            logarithms: of a confident network one is 1 in float32, and the other still says how confident it is.
         patients: patient of each exam, ``[N]``.
     """
     found = dict.fromkeys(("calibration_intercept", "calibration_slope"), _NEVER)
-    if stated.min() <= 0 or stated.max() >= 1:
+    if stated.min() <= 0:
         return found
-    logits, ones = special.logit(stated)[:, None], np.ones((len(stated), 1))
+    logits, ones = np.diff(np.log(stated), axis=1), np.ones((len(stated), 1))
     found["calibration_intercept"] = _last_of(ones, positive, logits[:, 0], patients)
     of_class = [logits[own, 0] for own in (~positive, positive)]
     if any(low.max() <= high.min() for low, high in (of_class, of_class[::-1])):
