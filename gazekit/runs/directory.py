@@ -243,12 +243,11 @@ class RunDirectory:
         """Remove the checksums before the training goes on, and makes others.
 
         Raises:
-            DataError: a file was changed after the training ended.
+            DataError: a file was changed after the training ended, or is missing.
             StorageError: they cannot be removed.
         """
-        for name in _SEALED:
-            if (self.path / name).is_file():
-                self.check_unchanged(name)
+        for name in self._sealed():
+            self.check_unchanged(name)
         with disk_errors(self.checksums):
             self.checksums.unlink(missing_ok=True)
 
@@ -260,9 +259,14 @@ class RunDirectory:
         path, files = self.path / name, self._sealed()
         # a training that goes on in another process removes them, and only then changes the file
         if name in files and _sha256(path) != files[name] and self._sealed() == files:
+            what = (
+                "was changed after the training ended, or is of another run"
+                if path.is_file()
+                else "is missing"
+            )
             raise DataError(
-                f"{path}: was changed after the training ended, or is of another run (its checksum is not the one in "
-                f"{self.checksums.name}); get another copy of the run, or train it again"
+                f"{path}: {what} (its checksum is not the one in {self.checksums.name}); get another copy of the run, "
+                "or train it again"
             )
 
     def _sealed(self) -> dict[str, str]:
@@ -339,6 +343,8 @@ class RunDirectory:
 
 
 def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -165,6 +165,16 @@ def test_a_changed_file_gets_no_new_checksum_by_resuming(tiny_run: Path, tmp_pat
     assert [f"{name}: was changed" in said for said in faults_of(run)] == [True]
 
 
+def test_metrics_that_are_gone_are_told_before_a_finished_run_gets_new_checksums(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    run = RunDirectory(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    run.metrics.unlink()
+    for more in ([], ["--epochs", 2]):
+        said = gazekit("train", "--out", run.path, "--resume", *more, code=3).stderr
+        assert "metrics.jsonl: is missing" in said
+
+
 def test_lost_metrics_of_epochs_are_a_fault(dataset: PreparedDataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     made = ["--preset", "mammonet_small", "--data", dataset.root, "--out", run, "--epochs", 2]
