@@ -38,7 +38,7 @@ def test_data_given_as_the_folder_one_is_in_have_their_name(tiny_run, tmp_path, 
     run = shutil.copytree(tiny_run, tmp_path / "run")
     monkeypatch.chdir(dataset.root)
     gazekit("report", run, "--data", ".", "--cases", 0)
-    assert f"Exams of {dataset.root.name}<" in (run / "report.html").read_text()
+    assert f"Exams ({dataset.root.name})<" in (run / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("positive", "said"), [(1, "AUC is 0.667."), (2, "95 % interval over patients.")])

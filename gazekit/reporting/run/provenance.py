@@ -45,7 +45,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "image size": f"{height} × {width} px",
             "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",
         },
-        f"Exams of {dataset.root.resolve().name}": exam_flow(
+        f"Exams ({dataset.root.resolve().name})": exam_flow(
             dataset, split if dataset.fingerprint == facts.fingerprint else None
         ),
         "Software": {
