@@ -24,7 +24,9 @@ from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array, Floats, Integers
 
-INTERVALS = f"{INTERVAL_METHOD}; Student's t for likelihood ratios, calibration intercept and slope"
+INTERVALS = (
+    f"{INTERVAL_METHOD}; Student's t for likelihood ratios, calibration intercept and slope of two classes"
+)
 """How the intervals of an evaluation are made, in words."""
 Metrics = dict[str, dict[str, Interval]]
 _Values = dict[str, float | tuple[float, float]]

@@ -246,7 +246,7 @@ class RunDirectory:
             DataError: a file was changed after the training ended, or is missing.
             StorageError: they cannot be removed.
         """
-        for name in self._sealed():
+        for name in _SEALED:
             self.check_unchanged(name)
         with disk_errors(self.checksums):
             self.checksums.unlink(missing_ok=True)
@@ -260,14 +260,11 @@ class RunDirectory:
         # a training that goes on in another process removes them, and only then changes the file
         if name in files and _sha256(path) != files[name] and self._sealed() == files:
             what = (
-                "was changed after the training ended, or is of another run"
+                f"was changed after the training ended, or is of another run (see {self.checksums.name})"
                 if path.is_file()
-                else "is missing"
+                else f"is missing, and was there when the training ended (see {self.checksums.name})"
             )
-            raise DataError(
-                f"{path}: {what} (its checksum is not the one in {self.checksums.name}); get another copy of the run, "
-                "or train it again"
-            )
+            raise DataError(f"{path}: {what}; get another copy of the run, or train it again")
 
     def _sealed(self) -> dict[str, str]:
         """Read the checksums; empty if there are none. Raises DataError."""

@@ -101,7 +101,10 @@ class Statistic:
 
 
 def patients_with(*wholes: Booleans) -> Callable[[Integers], int]:
-    """Count the patients with an exam of a share; of a mean of shares, the fewest: one of them is no larger than it.
+    """Return a function that counts the patients who have an exam of a share; of a mean of shares, the fewest.
+
+    The exact bound of the share with the fewest holds for the mean: some share is no larger than the mean, and it has
+    at least as many patients.
 
     Args:
         wholes: the exams of each share, ``[N]``.
@@ -110,7 +113,7 @@ def patients_with(*wholes: Booleans) -> Callable[[Integers], int]:
 
 
 def pairs_of_patients(*positives: Booleans) -> Callable[[Integers], int]:
-    """Count the most pairs of a positive and a negative exam of which no two share a patient: trials of an AUC.
+    """Return a function that counts the most pairs of a positive and a negative exam of which no two share a patient.
 
     Args:
         positives: the positive exams, ``[N]``; of a mean of AUCs those of each, and the fewest pairs count.
