@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from gazekit.disk.atomic import check_place
+from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, DataError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.image_names import check_named, named_by_table
@@ -396,7 +397,7 @@ def prepare(
     if gaze is not None:
         files, others = gaze_files(Path(gaze), readers)
         if others:
-            note(f"warning: {len(others)} files in {gaze} are not gaze recordings and are skipped")
+            note(f"warning: {counted(len(others), 'file')} in {gaze} without gaze recordings, skipped")
         found = [recording for file in files for recording in file.read()]
         named = named_by_table(found, None if names is None else Path(names))
         try:

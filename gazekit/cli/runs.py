@@ -7,6 +7,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.options import Json
+from gazekit.disk.wording import counted
 
 if TYPE_CHECKING:
     from gazekit.runs.table import RunSummary
@@ -112,7 +113,9 @@ def verify(
         values = [{"run": str(path), "whole": not faults, "faults": faults} for path, faults in found.items()]
         console.print_json("gazekit.runs_verification/1", {"runs": values})
     else:
-        rows = [(path, f"{len(faults)} faults" if faults else "whole") for path, faults in found.items()]
+        rows = [
+            (path, counted(len(faults), "fault") if faults else "whole") for path, faults in found.items()
+        ]
         console.print_table(("run", "state"), rows)
         for faults in found.values():
             for fault in faults:
@@ -120,8 +123,8 @@ def verify(
     damaged = [path for path, faults in found.items() if faults]
     if damaged:
         raise DataError(
-            f"{len(damaged)} of {len(runs)} runs are damaged, the first is {damaged[0]}; get another copy, or train "
-            "it again"
+            f"{len(damaged)} of {counted(len(runs), 'run')} damaged, the first is {damaged[0]}; get another copy, or "
+            "train it again"
         )
 
 

@@ -74,9 +74,9 @@ def test_validate_counts_matches_measures_dwell_and_draws(
         "images with a recording": "7",
         "images without a recording": "1",
     }
-    assert "1 files in" in shown.stderr and "skipped: notes.txt" in shown.stderr
-    assert "1 recordings match no image" in shown.stderr and "exam Z" in shown.stderr
-    assert "1 images have no recording: exam e003 view mlo" in shown.stderr
+    assert "1 file in" in shown.stderr and "skipped: notes.txt" in shown.stderr
+    assert "no image matches 1 recording: " in shown.stderr and "exam Z" in shown.stderr
+    assert "no recording of 1 image: exam e003 view mlo" in shown.stderr
     pictures = sorted(path.name for path in (tmp_path / "o").iterdir())
     assert pictures == sorted([f"e00{n}_{v}.png" for n in range(3) for v in VIEWS] + ["e003_cc.png"])
     picture = np.asarray(Image.open(tmp_path / "o" / "e000_cc.png")).astype(int)

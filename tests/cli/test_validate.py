@@ -160,7 +160,7 @@ def test_the_command_prints_counts_and_what_is_wrong(raw):
     assert any(
         line.startswith("gaze refused 1 exam e001 view cc: ") and "x is 'left'" in line for line in lines
     )
-    assert "4 patients are on two sides of the given split (p000, p001, p002, p003)" in finished.stderr
+    assert "the given split has 4 patients on two sides (p000, p001, p002, p003)" in finished.stderr
 
 
 def test_json_and_tables_only(raw):

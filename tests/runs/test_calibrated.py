@@ -164,7 +164,9 @@ def test_a_damaged_calibration_is_an_error_of_one_line_and_runs_verify_finds_it(
     stored = json.loads((run / "calibration.json").read_text())
     (run / "calibration.json").write_text(json.dumps(stored | {"method": "isotonic", "knots": [[0.5, 2.0]]}))
     assert "calibration.json" in gazekit("evaluate", run, code=3).stderr
-    assert "calibration.json" in gazekit("runs", "verify", run, code=3).stderr
+    verified = gazekit("runs", "verify", run, code=3)
+    assert "calibration.json" in verified.stderr and "1 fault" in verified.stdout
+    assert "1 faults" not in verified.stdout
     (run / "calibration.json").write_text(json.dumps(stored | {"temperature": 0}))
     assert "temperature" in gazekit("predict", run, ".", code=3).stderr
 

@@ -10,7 +10,7 @@ from gazekit.cli import console
 from gazekit.cli.data.source import AllowOutside, SourceOptions, data_source
 from gazekit.cli.gaze.options import reader_lookup, readers_and_settings
 from gazekit.cli.options import Json
-from gazekit.disk.wording import first_few
+from gazekit.disk.wording import counted, first_few
 
 if TYPE_CHECKING:
     from gazekit.preparing.validation import PartCounts, Validation
@@ -117,8 +117,8 @@ def _print(validation: "Validation", title: str, region: str) -> None:
     if validation.two_sided:
         who = first_few(validation.two_sided, 5)
         console.warn(
-            f"{len(validation.two_sided)} patients are on two sides of the given split ({who}); a model tested on it "
-            "has seen them; gazekit data split --anew makes one by patient"
+            f"the given split has {counted(len(validation.two_sided), 'patient')} on two sides ({who}); a model tested "
+            "on it has seen them; gazekit data split --anew makes one by patient"
         )
     if validation.refused:
         console.warn(f"cannot be prepared: {validation.refused}")

@@ -18,7 +18,7 @@ from gazekit.cli.gaze.options import (
     read_recordings,
     readers_and_settings,
 )
-from gazekit.disk.wording import first_few
+from gazekit.disk.wording import counted, first_few
 
 
 def import_recordings(
@@ -63,7 +63,7 @@ def import_recordings(
     warn_of_unmatched(joined)
     if exported.left_out:
         console.warn(
-            f"{len(exported.left_out)} recordings are left out: {first_few(exported.left_out, most=2)}"
+            f"left out {counted(len(exported.left_out), 'recording')}: {first_few(exported.left_out, most=2)}"
         )
     what = "fixations" if exported.holds_fixations else "samples"
     console.print_table(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gazekit.cli import console
-from gazekit.disk.wording import first_few
+from gazekit.disk.wording import counted, first_few
 
 if TYPE_CHECKING:
     from gazekit.gaze.matching import Joined
@@ -25,9 +25,9 @@ def warn_of_unmatched(joined: "Joined") -> None:
 
     if joined.unmatched_recordings:
         names = first_few(joined.unmatched_recordings)
-        console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")
+        console.warn(f"no image matches {counted(len(joined.unmatched_recordings), 'recording')}: {names}")
     if doubtful := sum(DOUBTFUL in each.notes for each in joined.unmatched_recordings):
         console.warn(f"{doubtful} of them: {DOUBTFUL}")
     if joined.exams_without:
         names = first_few(f"exam {exam} view {view}" for exam, view in joined.exams_without)
-        console.warn(f"{len(joined.exams_without)} images have no recording: {names}")
+        console.warn(f"no recording of {counted(len(joined.exams_without), 'image')}: {names}")

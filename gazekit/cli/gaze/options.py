@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.disk.wording import first_few
+from gazekit.disk.wording import counted, first_few
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GazeReader
@@ -104,7 +104,7 @@ def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
     found, others = gaze_files(source, readers)
     if others:
         names = first_few(path.name for path in others)
-        console.warn(f"{len(others)} files in {source} are not gaze recordings and are skipped: {names}")
+        console.warn(f"{counted(len(others), 'file')} in {source} without gaze recordings, skipped: {names}")
         for remedy in list(filter(None, map(remedy_of, others)))[:_LINES]:
             console.warn(remedy)
     return found
