@@ -3,9 +3,9 @@
     python benchmarks/growth.py FOLDER --exams 25000 --size 64
     python benchmarks/growth.py FOLDER --exams 5000 --size 224 --steps split first_step epoch evaluate report predict
 
-Each step runs in a process of its own, for the exams of a small phantom and for n, 2n and 4n exams. These repeat the
+Each step runs in a separate process, for the exams of a small phantom and for n, 2n and 4n exams. These repeat the
 phantom: masks are links to its files; in its images the brightness of some pixels is changed, so that no two are alike;
-exams and patients have ids of their own. Data and results stay in FOLDER and are used again. The
+exams and patients have distinct ids. Data and results stay in FOLDER and are used again. The
 exponent is the slope of a straight line through log(time - time of the phantom) over log(exams - exams of the phantom):
 starting a process, which takes equally long for any number of exams, does not flatten it. ``exponents`` is of wall
 time, ``exponents_cpu`` of the CPU time of the process and its workers, which ``docs/scaling.md`` shows. Stopped, the

@@ -2,8 +2,8 @@
 
     python benchmarks/latency.py RUN IMAGE IMAGE --turns 10
 
-The images are those of one exam, in the order of the run's views. All take turns, each a process of its own, except the
-answers of a `gazekit predict --stdin` that runs already.
+The images are those of one exam, in the order of the run's views. All take turns, each in a separate process,
+except the answers of a `gazekit predict --stdin` that runs already.
 """
 
 import subprocess

@@ -102,7 +102,7 @@ class GradCAM:
     """Grad-CAM by hooks, after pytorch-grad-cam, but with maps that a loss can train.
 
     As there, hooks keep the activations of the target layers, and ``score.backward(retain_graph=True)`` runs through
-    the whole network to find their gradients. The library detaches the activations and does a forward pass of its own;
+    the whole network to find their gradients. The library detaches the activations and does its own forward pass;
     here those of the training's pass are used, and the gradients of the weights are discarded.
 
     Args:

@@ -241,7 +241,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compare predictions with the truth, write measures and predictions into the run; the content of the first file.
 
-    These are evaluation.json and predictions.csv; other parts, other data and the last weights have files of their own,
+    These are evaluation.json and predictions.csv; other parts, other data and the last weights have their own files,
     named in the item ``files``.
 
     Args:
@@ -253,7 +253,7 @@ def evaluate(
         per: ``"side"`` or ``"patient"``: also measure those, with their exams pooled.
         pool: ``"max"`` (of the positive class) or ``"mean"``.
         by: ``"side"``, ``"dataset"``, a further target or a covariate (``"age:50,65"``), or several: also measure the
-            exams of each group by themselves.
+            exams of each group separately.
     """
     trained = _opened(run, weights)
     dataset = _data_for(trained, data)

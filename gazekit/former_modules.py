@@ -58,7 +58,7 @@ class _Finder(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, is_package=not FORMER[fullname])
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module of today in the place of the former one."""
+        """Replace the former module by today's."""
         name = module.__name__
         if now := FORMER[name]:
             warnings.warn(

@@ -33,8 +33,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME[:EDGE,…]",
-            help="Also measure each group of exams by itself: side, dataset, a further target, or a covariate, such as "
-            "age:50,65. May be repeated.",
+            help="Also measure each group of exams separately: side, dataset, a further target, or a covariate, such "
+            "as age:50,65. May be repeated.",
         ),
     ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,

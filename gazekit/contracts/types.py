@@ -101,7 +101,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """All that the losses need from one forward pass.
+    """Everything that the losses need from one forward pass.
 
     Args:
         logits: ``[B, K]``.

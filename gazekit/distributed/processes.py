@@ -55,8 +55,8 @@ def gathered(rows: Tensor) -> tuple[Tensor, int]:
     everyone = total(counts)
     first = int(everyone[: rank()].sum())
     before = rows.new_zeros((first, *rows.shape[1:]))
-    behind = rows.new_zeros((int(everyone.sum()) - first - len(rows), *rows.shape[1:]))
-    return total(torch.cat([before, rows, behind])), first
+    after = rows.new_zeros((int(everyone.sum()) - first - len(rows), *rows.shape[1:]))
+    return total(torch.cat([before, rows, after])), first
 
 
 def _joined() -> bool:

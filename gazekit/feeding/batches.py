@@ -98,8 +98,8 @@ class Exams(ABC):
     ) -> Generator[Batch]:
         """The exams of each batch, warped by ``theta`` ``[sum of B, V, 2, 3]`` if given, then normalised.
 
-        All that the device must know for them is sent before the first one. ``readers`` ``[sum of B]``: the only reader
-        of each exam; ``dropped`` ``[sum of B, V]``: views to take as missing; ``intensity``: draws
+        Everything that the device must know for them is sent before the first one. ``readers`` ``[sum of B]``: the
+        only reader of each exam; ``dropped`` ``[sum of B, V]``: views to take as missing; ``intensity``: draws
         ``[sum of B, V, 5]`` that change grey values, and their settings.
         """
         if not rows:

@@ -22,7 +22,7 @@ class StreamedExams(Exams):
     """Exams that stay in the memory-mapped files of their data set.
 
     A thread reads the next two batches while the device works on the one before; for a GPU into pinned memory, from
-    where it copies them on a stream of its own. The batches are those of ``ResidentExams``, to the bit.
+    where it copies them on a separate stream. The batches are those of ``ResidentExams``, to the bit.
 
     Args:
         dataset: the prepared data set.

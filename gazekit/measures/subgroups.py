@@ -19,7 +19,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats, Integers
 
 _MOST_VALUES = 10
-"""Different numbers of a covariate that are groups by themselves (ours)."""
+"""Different numbers of a covariate that are separate groups (ours)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +75,7 @@ def measure_subgroups(
     metrics: OfferedMetrics | None = None,
     resamples: int = 2000,
 ) -> dict[str, Subgroup]:
-    """Measure each group that has predicted exams by itself, as if there were no others; name → subgroup."""
+    """Measure each group that has predicted exams, as if there were no others; name → subgroup."""
     everyone, found = pooled_of(dataset, predictions), dict[str, Subgroup]()
     for grouping in given:
         names = [*grouping.names, f"{grouping.by} not known"]  # the last is number -1

@@ -100,7 +100,7 @@ class MultiViewClassifier(nn.Module):
         present: Views | None = None,
         covariates: Tensor | None = None,
     ) -> Output:
-        """Map images ``[B, C, H, W]`` per view to logits ``[B, K]`` and all that the losses need.
+        """Map images ``[B, C, H, W]`` per view to logits ``[B, K]`` and everything that the losses need.
 
         Args:
             images: per view.
@@ -289,7 +289,7 @@ def _in_float(extras: Extras) -> Extras:
 
 
 def _with_stand_ins(images: Views, present: Views) -> Views:
-    """Put the exam's first present image in the place of a missing one."""
+    """Replace a missing image by the exam's first present one."""
     first: Tensor | None = None
     for view in reversed(images):
         there = present[view][:, None, None, None]
@@ -309,7 +309,7 @@ def _where_whole(present: Views | None, fused: Views, own: Views) -> Views:
 
 
 def _with_mean_of_present(vectors: Views, present: Views) -> Views:
-    """Put the mean of the vectors ``[B, D_v]`` of the views that are there in the place of a missing view's."""
+    """Replace a missing view's vector by the mean of the vectors ``[B, D_v]`` of the present views."""
     there = {view: present.get(view, _all(vectors))[:, None] for view in vectors}
     number = torch.stack(list(there.values())).sum(dim=0).clamp(min=1)
     mean = (

@@ -26,7 +26,7 @@ GAZE = "gaze"
 class Losses:
     """The total to minimise and its unweighted terms by name, all scalars.
 
-    ``said`` counts the numbers behind each term that may say nothing, in the whole batch; with none it is 0.
+    ``said`` counts the numbers of each term that may say nothing, in the whole batch; with none it is 0.
     """
 
     total: Tensor
@@ -38,7 +38,7 @@ class Objective(nn.Module):
     """``L = L_class + Σ_t λ_t c_t L_t + Σ_k w_k L_target,k + μ Σ L_auxiliary``.
 
     Args:
-        attention_map: of the alignment terms that have none of their own; its parameters learn.
+        attention_map: of the alignment terms that name none; its parameters learn.
         terms: by name, such as ``"gaze"``.
         weights: λ of each term.
         auxiliary_weight: μ.
@@ -219,7 +219,7 @@ class Objective(nn.Module):
     def classification(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Cross-entropy; binary with pos_weight = w_1 / w_0, so that negatives weigh 1.
 
-        Of mixed images, ``s L(y) + (1 - s) L(y')`` per exam with the share s of its own.
+        Of mixed images, ``s L(y) + (1 - s) L(y')`` per exam, where s is the share of its own image.
         """
         weights = self.class_weights
         if mixture is not None or self.label_smoothing or self.focal_gamma:

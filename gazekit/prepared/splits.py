@@ -166,7 +166,7 @@ def check_split(dataset: PreparedDataset, split: Mapping[str, str], *, allow_lea
     leak = leak_of(dataset, split)
     if leak is not None and not allow_leak:
         raise DataError(
-            f"{leak}; expected all exams of a patient in one part; split anew by patient (gazekit data split --anew), "
+            f"{leak}; expected all exams of a patient in one part; split again by patient (gazekit data split --anew), "
             "or use it all the same with --allow-leak, which every report will then say"
         )
     if "train" not in classes:

@@ -77,7 +77,7 @@ class Preset(PresetTable):
     gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
     loss: LossSettings = LossSettings()
     terms: dict[str, Annotated[TermSettings | None, pydantic.BeforeValidator(absent)]] = {}
-    """More terms of the loss, by a name of their own."""
+    """More terms of the loss, each under its own name."""
     training: TrainingSettings = TrainingSettings()
     tune: Annotated[Space, pydantic.BeforeValidator(read_space)] = COMMON_SPACE
     """Key → values that a tuning tries; a preset that extends this one does not inherit them."""

@@ -46,7 +46,7 @@ def evaluate_run(
         part: ``train``, ``val``, ``test`` or ``all``.
         resamples: number of bootstrap resamples over patients.
         per, pool: also measure sides or patients, and pool their exams so; see ``pooled_metrics``.
-        by: also measure groups of exams by themselves; see ``groupings``.
+        by: also measure groups of exams separately; see ``groupings``.
         report: told the exams predicted and their number.
     """
     grouped = groupings(dataset, by)

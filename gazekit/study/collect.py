@@ -196,7 +196,7 @@ def _known_step_times(study: Study) -> dict[str, float]:
     """Read the step times that the study's last results hold, if those are relative to the same reference."""
     try:
         last = StudyResult.read(study.folder.path / "results.json")
-    except DataError:  # none yet, or damaged: they are written anew
+    except DataError:  # none yet, or damaged: they are written again
         return {}
     if last.reference != study.settings.reference_name:
         return {}

@@ -15,7 +15,7 @@ class StudyData:
 
     Args:
         sets: name → data set, in the order of the study; the name is that of its folder.
-        controls: system → the same for a system with data of its own.
+        controls: system → the same for a system with its own data.
     """
 
     sets: Mapping[str, PreparedDataset]
@@ -27,11 +27,11 @@ class StudyData:
         return next(iter(self.sets.values()))
 
     def of(self, system: str, name: str) -> PreparedDataset:
-        """Return the data that a system trains on in the place of the data set ``name``."""
+        """Return the data that a system trains on instead of the data set ``name``."""
         return self.controls.get(system, self.sets)[name]
 
     def fold(self, name: str, split_name: str) -> str:
-        """Name a split among those of the study: with several data sets the name of its own comes first."""
+        """Name a split among those of the study: with several data sets the data set's name comes first."""
         return f"{name}-{split_name}" if len(self.sets) > 1 else split_name
 
 

@@ -269,7 +269,7 @@ def _check_own_data(folder: StudyFolder, there: Mapping[str, Any], own_data: Map
         name = system["name"]
         if earlier is not None and earlier.get(name) != own_data.get(name):
             raise ConfigurationError(
-                f"{folder.path}: system '{name}' has other data of its own than it began with "
+                f"{folder.path}: system '{name}' has other data than it began with "
                 f"({_short(own_data.get(name, 'none'))}, there {_short(earlier.get(name, 'none'))}); choose another "
                 "name for it, or another --out"
             )

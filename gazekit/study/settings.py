@@ -120,7 +120,7 @@ class StudySettings(_Strict):
 
     title: str = "Comparison"
     data: Folders
-    """Prepared data set, or several: each is split and trained on by itself, and is a unit of the tests."""
+    """Prepared data set, or several: each is split and trained on separately, and is a unit of the tests."""
     folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile | RandomSplits = 5
     """Of each data set: number of cross-validation folds, the source's own split (else one as the presets say), a split
     file, or shares of random splits."""

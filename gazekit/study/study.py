@@ -139,7 +139,7 @@ def finish(
 
     Args:
         study: open, with its folder locked.
-        tasks: those to carry out; None for all that are unfinished.
+        tasks: those to carry out; None for all unfinished ones.
         launcher, jobs, should_stop: see ``study.launch``.
         finished: called for each run that ends, with the reason if it failed.
 

@@ -83,7 +83,7 @@ class AttentionMapContract(FunctionContract):
         twin = case.build().eval()
         twin.head.load_state_dict(component.head.state_dict())
         twin.attention_map.load_state_dict(attention_map.state_dict())
-        promised = "a state dict that holds all that its maps depend on"
+        promised = "a state dict that holds everything its maps depend on"
         check_equal(self.component, promised, results, self.call(twin, case.inputs))
 
     @for_each_case()

@@ -30,7 +30,7 @@ class TrackerContract(Contract):
     def test_a_training(self) -> None:
         """Begins, takes two epochs and ends; begins again with what it returned, and returns the same."""
         if not self.for_real:
-            raise unittest.SkipTest("it might ask a server: set for_real = True in a test of your own")
+            raise unittest.SkipTest("it might ask a server: set for_real = True in your own test")
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             first = self._train(Path(folder), None)
             again = self._train(Path(folder), first)

@@ -15,7 +15,7 @@ from gazekit.training.recipe import Recipe
 
 
 def make_optimizer(modules: nn.ModuleDict, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build the optimiser of a recipe over all that learns in model and objective.
+    """Build the optimiser of a recipe over all learnable parameters of model and objective.
 
     For a recorded step (``training.captured``) the learning rates live on the GPU, where the recording can read them.
     """
@@ -40,7 +40,7 @@ def decides_on_device(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set each group's learning rate of the next step to a multiple of its own, without waiting for the device."""
+    """Set the learning rates of the next step to a multiple of each group's own, without waiting for the device."""
     for group in optimizer.param_groups:
         rate = group["initial_lr"] * factor
         if isinstance(group["lr"], Tensor):

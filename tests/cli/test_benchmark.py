@@ -230,7 +230,7 @@ def test_a_system_keeps_the_data_it_began_with(finished, dataset, tmp_path):
     assert "2 runs, 0 of them done" in carried_out("first")
     assert "2 runs, 2 of them done" in carried_out("moved")
     refused = carried_out("other", code=2)
-    assert "system 'late_concat' has other data of its own than it began with (fff" in refused
+    assert "system 'late_concat' has other data than it began with (fff" in refused
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -677,7 +677,7 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("attention_map", SortedMaps, r"whatever the views are called, e.g. \['side', 'front'\]"),
         ("attention_map", FreesTheGraph, "a graph of the logits"),
         ("attention_map", DoublesLogits, "to leave the output.*; came: logits changed in place"),
-        ("attention_map", LearnsACentre, "a state dict that holds all that its maps depend on"),
+        ("attention_map", LearnsACentre, "a state dict that holds everything its maps depend on"),
         ("attention_map", ResizesMap, r"only of shape \[1, 5, 4\]"),
         ("alignment_loss", Reduces, r"loss of shape \[1\]"),
         ("alignment_loss", LikesDistance, "a smaller loss"),

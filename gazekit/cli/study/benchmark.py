@@ -29,7 +29,7 @@ def benchmark(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Prepared data set; repeated, each is split and trained on by itself."),
+        typer.Option(help="Prepared data set; repeated, each is split and trained on separately."),
     ] = None,
     folds: Annotated[
         str | None,

@@ -43,7 +43,7 @@ class ReaderComparison:
         images: number of images that two readers or more looked at.
         pairs: number of pairs of scanpaths.
         prediction: measure → the mean heat map of the other readers against the fixations of each; the control is the
-            centre bias of the other images in the place of that map.
+            centre bias of the other images instead of that map.
         scanpaths: measure → two readers on one image; the control is a reader on it and another on another patient's.
         by_reader: reader → measure → mean over images, of both.
     """

@@ -200,7 +200,7 @@ def _use(facts: RunFacts) -> Iterator[str]:
     yield (
         f"Research on images like those it was trained on{images}: compare methods, study where a model looks. It is "
         "not meant for screening, diagnosis or triage, nor for images of other views, devices or populations without a "
-        "validation of your own."
+        "your own validation."
     )
     yield "```sh\ngazekit predict RUN images/            # probability of each class; no gaze needed\n```"
 

@@ -1,4 +1,4 @@
-"""The class token of a transformer, in the place of pooling."""
+"""The class token of a transformer, instead of pooling."""
 
 from torch import Tensor
 

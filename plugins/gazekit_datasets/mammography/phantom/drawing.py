@@ -21,7 +21,7 @@ from gazekit_datasets.mammography.phantom.scene import (
 BOTH_BREASTS = 0.35
 """Share of exam pairs that are the two breasts of one patient."""
 PATIENTS = 100_000
-"""Patients of one seed that have names of their own: those of other seeds are other patients."""
+"""Patients of one seed with distinct names: those of other seeds are other patients."""
 MALIGNANT = 0.45
 MONOCHROME1 = 0.25
 LESION_CONTRAST = 0.32
