@@ -69,6 +69,7 @@ lint: install ## ruff check, ruff format, mypy --strict
 bench: install ## measure speed and memory (long); tables go to benchmarks/results/
 	$(BIN)/python benchmarks/step.py --size 224 --batch 8 --turns 20
 	$(BIN)/python benchmarks/step.py --size 512 --batch 4 --turns 3 --system "all (Mammo-Net)"
+	$(BIN)/python benchmarks/limits.py --size 224 --batch 8
 	$(BIN)/python benchmarks/augment.py
 	$(BIN)/python benchmarks/allocator.py
 	$(BIN)/python benchmarks/folding.py

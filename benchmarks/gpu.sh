@@ -38,6 +38,7 @@ step recorded_bf16 "training.amp=$half"
 part step_recorded_compiled_bf16 150 "$python" benchmarks/step.py --device "$device" --size "$size" --turns "$turns" --no-memory \
     --system "all (Mammo-Net)" --set "training.amp=$half" --set training.compile=true --out "$out/step_recorded_compiled_bf16.json"
 step single training.cuda_graphs=false
+part limits 60 "$python" benchmarks/limits.py --device "$device" --size "$size" --out "$out/limits.json"
 part ordinary 240 "$python" benchmarks/ordinary.py --device "$device" --size "$size" --exams 60 --turns 5 --starts 1 \
     --out "$out/ordinary.json"
 [ -e "$out/prepared/dataset.json" ] || part phantom 60 "$python" -m gazekit data phantom "$out/raw" --exams 100 --image-height 128
