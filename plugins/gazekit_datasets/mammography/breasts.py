@@ -137,7 +137,7 @@ def _label(images: Sequence[Mammogram], grouping: BreastGrouping) -> tuple[str, 
     """Return the class, and whether the views of a breast disagree on it. Raises: _LeftOut."""
     graded = [(each.side, each.grade) for each in images if each.grade is not None]
     if not graded or (len(graded) < len(images) and grouping.unlabelled == "drop"):
-        raise _LeftOut("no label for this breast")
+        raise _LeftOut("an image has no label")
     # two breasts of a visit may differ; two views of one breast may not
     claims = {(side, grouping.label(grade)) for side, grade in graded}
     is_disputed = len(claims) > len({side for side, _ in graded})

@@ -128,8 +128,8 @@ def test_no_breast_inherits_a_label(image):
     rows = [image("p L cc 2"), image("p R cc -")]
     exams, findings = grouped(rows)
     assert [exam.exam_id for exam in exams] == ["p_L"]
-    assert findings == [("dropped", "p_R", "exam left out: no label for this breast")]
-    assert grouped(rows, unit="visit") == ([], [("dropped", "p", "exam left out: no label for this breast")])
+    assert findings == [("dropped", "p_R", "exam left out: an image has no label")]
+    assert grouped(rows, unit="visit") == ([], [("dropped", "p", "exam left out: an image has no label")])
     (visit,), _ = grouped(rows, unit="visit", unlabelled="ignore")
     assert visit.label == "malignant"
     assert list(visit.images) == ["l_cc", "r_cc"]

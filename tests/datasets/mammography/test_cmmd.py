@@ -57,7 +57,7 @@ def test_breasts_have_the_labels_of_their_own_rows(root):
     }
     assert all(list(exam.images) == ["cc", "mlo"] for exam in exams.values())
     assert exams["D1-0002_R"].laterality == {"cc": "R", "mlo": "R"}
-    assert findings == [("dropped", "D1-0001_L", "exam left out: no label for this breast")]
+    assert findings == [("dropped", "D1-0001_L", "exam left out: an image has no label")]
 
 
 def test_a_visit_with_an_unlabelled_breast_is_left_out_unless_asked_for(root):
@@ -127,7 +127,7 @@ def test_headers_and_not_folders_say_whose_breast_it_is(root):
         f"{name}3.dcm",
         f"{said} another view or none; expected CC or MLO in ViewCodeSequence",
     ) in findings
-    assert ("dropped", "D9-0001_R", "exam left out: no label for this breast") in findings
+    assert ("dropped", "D9-0001_R", "exam left out: an image has no label") in findings
     assert ("missing", "D1-0002 L", "breast of the table without an image") in findings
 
 
@@ -138,7 +138,7 @@ def test_rows_that_contradict_each_other_leave_no_label(root):
     exams, findings = listed(root)
     assert set(exams) == {"D1-0001_R", "D1-0002_R", "D2-0001_L"}
     assert ("disagrees", "D1-0002 L", "rows of a breast disagree on its class: it has none") in findings
-    assert ("dropped", "D1-0002_L", "exam left out: no label for this breast") in findings
+    assert ("dropped", "D1-0002_L", "exam left out: an image has no label") in findings
 
 
 @pytest.mark.parametrize(
