@@ -42,6 +42,12 @@ _UNNAMED = (
 )
 _DARK = 1 / 16
 """Share of white below which the brightest pixel makes an image nearly black (ours): four of its bits are unused."""
+_MOST_OF_AN_IMAGE = 0.5
+"""Share of an image above which a lesion mask is doubted (ours)."""
+_TOO_LARGE = (
+    "its lesion mask marks more than half of the image; expected 0 outside the lesions: check that it is not inverted, "
+    "and not the image itself"
+)
 _SMALL = "fills less than half of its image at the scale of the other views: check its pixel spacing"
 
 
@@ -200,6 +206,8 @@ def _prepare_view(task: Task, found: _Found) -> _View:
         image *= region.inside(geometry)
     mask = _mask(lesion, geometry)
     fixations, said = _fixations(task, found, geometry)
+    if view in exam.masks and (doubt := _doubt_about_mask(lesion)):
+        said.append(doubt)
     heat_map = None
     try:
         heat_map = _finished(exam.heat_maps[view], raw, geometry) if view in exam.heat_maps else None
@@ -256,6 +264,14 @@ def _darkness(pixels: Grey) -> str:
     if brightest < _DARK:
         return f"is nearly black, its brightest pixel at {brightest:.1%} of white: check its bit depth, or its window"
     return ""
+
+
+def _doubt_about_mask(lesion: Mask) -> tuple[str, str] | None:
+    """Return kind and sentence of a finding about a mask that marks nothing, or more than a lesion can be."""
+    share = lesion.mean()
+    if share == 0:
+        return NOTE, "its lesion mask marks nothing"
+    return (ODD, _TOO_LARGE) if share > _MOST_OF_AN_IMAGE else None
 
 
 def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:

@@ -13,7 +13,7 @@ from PIL.ImageFile import ImageFile
 
 from gazekit.errors import DataError
 from gazekit.reading.content import array_header, is_array, is_dicom, opened
-from gazekit.reading.dicom.pixels import read_dicom
+from gazekit.reading.dicom.pixels import read_dicom, read_dicom_values
 from gazekit.reading.limits import check_pixels
 from gazekit.reading.window import FIRST, RANGE, Choice
 from gazekit.records.arrays import Array, luminance
@@ -41,12 +41,14 @@ class Picture:
         is_inverted: whether 0 is white.
         states_full_scale: whether the file states the white value; the values are then scaled to make it 65535.
         orientation: what its EXIF data ask viewers to do: 1 nothing, 2 … 8 to mirror or turn it.
+        is_lossy: whether its compression changes values.
     """
 
     values: Array
     is_inverted: bool = False
     states_full_scale: bool = False
     orientation: int = 1
+    is_lossy: bool = False
 
     @property
     def needs_depth(self) -> bool:
@@ -100,6 +102,22 @@ def read_image(
         warnings=turned,
         colour=np.ascontiguousarray(channels),
     )
+
+
+def read_values(path: Path) -> tuple[Array, bool]:
+    """Read the values as they are stored, without any window, slope or inversion, which only a display needs.
+
+    Returns:
+        ``[H, W]``, in colour ``[H, W, 3]``, and whether the compression may have changed them.
+
+    Raises:
+        DataError: the file is missing, damaged, of another format, not one image, or larger than any image of the
+            field.
+    """
+    if is_dicom(path):
+        return read_dicom_values(path)
+    picture = read_picture(path, colour=True)
+    return picture.values, picture.is_lossy
 
 
 def read_picture(path: Path, *, colour: bool = False) -> Picture:
@@ -156,6 +174,7 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
                 is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
                 states_full_scale=states_full_scale,
                 orientation=_orientation(picture),
+                is_lossy=picture.format == "JPEG" or "jpeg" in str(picture.info.get("compression")),
             )
     except DataError:
         raise

@@ -1,17 +1,15 @@
 """Draw lesion masks from image files and outlines."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.reading.image import read_image
+from gazekit.reading.image import read_values
 from gazekit.records.arrays import Mask
 from gazekit.records.lesions import Lesion, MaskFile, Outline
-
-_LOSSY = (".jpg", ".jpeg")
-"""Lossy formats: a mask in them has grey around its border, so the threshold is half of white."""
 
 
 def lesion_mask(lesions: Iterable[Lesion], shape: tuple[int, int]) -> Mask:
@@ -31,8 +29,7 @@ def lesion_mask(lesions: Iterable[Lesion], shape: tuple[int, int]) -> Mask:
 
 
 def _from_file(lesion: MaskFile, shape: tuple[int, int]) -> Mask:
-    limit = 0.5 if lesion.path.suffix.lower() in _LOSSY else 0.0
-    mask = read_image(lesion.path).pixels > limit
+    mask = _marked(lesion.path)
     if mask.shape == shape:
         return mask
     if not lesion.resize:
@@ -42,6 +39,18 @@ def _from_file(lesion: MaskFile, shape: tuple[int, int]) -> Mask:
         )
     height, width = shape
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
+def _marked(path: Path) -> Mask:
+    """Return the pixels that are not 0 as stored: the header of a mask may have the window of its mammogram.
+
+    Lossy compression leaves values around the border of a lesion, so there the limit is half of the greatest.
+    """
+    values, is_lossy = read_values(path)  # [H, W] or [H, W, 3]
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: NaN or infinite values in a mask; expected 0 outside the lesions")
+    mask = values > values.max() / 2 if is_lossy else values != 0
+    return np.asarray(mask.any(axis=2) if mask.ndim == 3 else mask)
 
 
 def _outlined(lesion: Outline, shape: tuple[int, int]) -> Mask:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """An image file whose pixels are non-zero in the lesion (in a JPEG: brighter than half of white).
+    """An image file whose stored values are not 0 in the lesion (in a lossy file: above half of the greatest).
 
     Args:
         path: the file.

@@ -54,6 +54,25 @@ def test_a_mask_is_the_pixels_at_least_half_covered_or_the_best_one_of_a_tiny_le
     assert marked(image, tiny) == [[4, 4]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "kind", "says"),
+    [
+        (0, "note", "its lesion mask marks nothing"),
+        (8, None, ""),
+        (9, "odd", "its lesion mask marks more than half of the image; expected 0 outside the lesions"),
+        (16, "odd", "check that it is not inverted, and not the image itself"),
+    ],
+)
+def test_a_mask_that_marks_nothing_or_most_of_its_image_is_a_finding(tmp_path, rows, kind, says):
+    image = picture(tmp_path / "a.png", np.arange(16 * 24, dtype=np.uint16).astype(np.uint8).reshape(16, 24))
+    drawn = np.zeros((16, 24), dtype=np.uint8)
+    drawn[:rows] = 1
+    record = prepared(image, masks=(MaskFile(picture(tmp_path / "m.png", drawn)),)).record.views[0]
+    assert record.has_mask == (rows > 0)
+    assert [each.kind for each in record.findings] == ([kind] if kind else [])
+    assert all(says in each.what for each in record.findings)
+
+
 def test_gaze_on_an_image_that_was_shown_stretched_is_wider_on_one_axis(tmp_path):
     """32 x 40 pixels were shown as 60 x 40, and are prepared at half their size."""
     image = picture(tmp_path / "a.png", np.full((40, 32), 9, dtype=np.uint8))

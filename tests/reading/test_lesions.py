@@ -1,10 +1,16 @@
 """Lesion masks: outlines against a slow even-odd test, files of several kinds, several lesions per view."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_dicom import write
 from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from gazekit.errors import DataError
 from gazekit.reading.lesion_masks import lesion_mask
@@ -59,12 +65,76 @@ def test_several_lesions_make_one_mask_and_none_an_empty_one(tmp_path):
     assert not lesion_mask([], SHAPE).any()
 
 
-def test_a_jpeg_mask_is_cut_at_half(tmp_path):
+DRAWN = np.zeros(SHAPE, dtype=bool)
+DRAWN[5:9, 3:11] = True
+OF_A_MAMMOGRAM = {
+    "a window above the mask": {"WindowCenter": 2000, "WindowWidth": 500},
+    "a window around 0": {"WindowCenter": 100, "WindowWidth": 1000},
+    "a sigmoid": {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "SIGMOID"},
+    "an unknown function": {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "MAGIC"},
+    "inverted": {"PhotometricInterpretation": "MONOCHROME1"},
+    "a falling slope": {"RescaleSlope": -1, "RescaleIntercept": 4095},
+    "Hounsfield units": {
+        "RescaleSlope": 1,
+        "RescaleIntercept": -1024,
+        "WindowCenter": 40,
+        "WindowWidth": 400,
+    },
+    "black padding": {"PixelPaddingValue": 0},
+    "white padding": {"PixelPaddingValue": 1, "PixelPaddingRangeLimit": 4095},
+}
+
+
+@pytest.mark.parametrize("value", [1, 255, 4095])
+@pytest.mark.parametrize("name", OF_A_MAMMOGRAM)
+def test_a_dicom_mask_is_what_is_not_0_whatever_the_header_of_its_mammogram_says(tmp_path, name, value):
+    path = write(tmp_path / "m.dcm", (DRAWN * value).astype(np.uint16), **OF_A_MAMMOGRAM[name])
+    np.testing.assert_array_equal(lesion_mask([MaskFile(path)], SHAPE), DRAWN)
+
+
+@pytest.mark.parametrize("kind", ["?", "u1", "u2", "i1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("value", [1, -1])
+def test_a_mask_of_any_type_is_what_is_not_0_also_where_nothing_else_is(tmp_path, kind, value):
+    if value < 0 and kind in "?u1u2":
+        pytest.skip("unsigned")
+    for marked in (DRAWN, np.ones(SHAPE, dtype=bool), np.zeros(SHAPE, dtype=bool)):
+        np.save(tmp_path / "m.npy", (marked * value).astype(kind))
+        np.testing.assert_array_equal(lesion_mask([MaskFile(tmp_path / "m.npy")], SHAPE), marked)
+
+
+def test_a_mask_in_colours_is_what_is_not_black(tmp_path):
+    path = tmp_path / "m.png"
+    labels = Image.fromarray(DRAWN.astype(np.uint8) * 2).convert("P")
+    labels.putpalette([0, 0, 0, 0, 128, 0, 128, 0, 0])
+    labels.save(path)
+    np.testing.assert_array_equal(lesion_mask([MaskFile(path)], SHAPE), DRAWN)
+    Image.fromarray(DRAWN[..., None] * np.array([0, 0, 200], dtype=np.uint8)).save(path)
+    np.testing.assert_array_equal(lesion_mask([MaskFile(path)], SHAPE), DRAWN)
+
+
+def test_a_mask_with_nan_is_refused(tmp_path):
+    np.save(tmp_path / "m.npy", np.where(DRAWN, 1.0, np.nan))
+    with pytest.raises(DataError, match=r"m\.npy: NaN or infinite values in a mask; expected 0 outside"):
+        lesion_mask([MaskFile(tmp_path / "m.npy")], SHAPE)
+
+
+@pytest.mark.parametrize("file", ["m.jpg", "m.png", "m.dcm", "m.tif"])
+def test_a_lossy_mask_is_cut_at_half_whatever_its_name(tmp_path, file):
     drawn = np.zeros((64, 64), dtype=np.uint8)
     drawn[20:43, 11:35] = 255
-    Image.fromarray(drawn).save(tmp_path / "m.jpg", quality=60)
-    assert (np.asarray(Image.open(tmp_path / "m.jpg")) > 0).sum() > 23 * 24  # what a limit of 0 would take
-    found = lesion_mask([MaskFile(tmp_path / "m.jpg")], (64, 64))
+    path, jpeg = tmp_path / file, BytesIO()
+    Image.fromarray(drawn).save(jpeg, "JPEG", quality=60)
+    assert (np.asarray(Image.open(jpeg)) > 0).sum() > 23 * 24  # what a limit of 0 would take
+    if file == "m.dcm":
+        dataset = dcmread(write(path, drawn, BitsAllocated=8, BitsStored=8, HighBit=7))
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        dataset.PixelData = encapsulate([jpeg.getvalue()])
+        dataset.save_as(path, enforce_file_format=True)
+    elif file == "m.tif":
+        Image.fromarray(drawn).save(path, compression="jpeg", quality=60)
+    else:
+        path.write_bytes(jpeg.getvalue())
+    found = lesion_mask([MaskFile(path)], (64, 64))
     assert (found != (drawn > 0)).mean() < 0.001
 
 

@@ -12,7 +12,9 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
+    JPEG2000MC,
     UID,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -41,6 +43,8 @@ _DECODERS = (
 )
 """Transfer syntax → pydicom's decoder: the fastest that gazekit always installs (measured, see
 ``docs/pixels.md``); others are tried only if it fails."""
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
+"""Transfer syntaxes that may change values."""
 
 
 def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
@@ -66,6 +70,16 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
             modality=text_of(dataset, "Modality"),
             warnings=tuple(text for text in (_excess(dataset), stored.warning) if text),
         )
+
+
+def read_dicom_values(path: Path) -> tuple[Array, bool]:
+    """Read the stored values ``[H, W]`` of a grey DICOM image, and whether its compression may have changed them.
+
+    Raises:
+        DataError: as :func:`read_dicom` does, except about windows.
+    """
+    dataset = open_dicom(path)
+    return _decode(dataset, path).values, dataset.file_meta.TransferSyntaxUID in _LOSSY
 
 
 def _decode(dataset: Dataset, path: Path) -> StoredValues:

@@ -9,6 +9,7 @@ from gazekit_datasets.mammography.cbis_ddsm import CbisDdsm
 from made_cbis import BOX, LESIONS, Lesion, uid, write_images, write_tables
 from made_mammography import write_mammogram
 from made_preparation import prepare, validate
+from pydicom import dcmread
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
@@ -129,6 +130,17 @@ def test_a_mask_of_another_size_is_left_out_or_stretched_and_said(tmp_path):
         for each in v
     )
     assert number(findings, "mask of another size: stretched") == 12
+
+
+def test_a_mask_with_the_window_of_its_mammogram_is_told_from_its_crop(tmp_path):
+    root = miniature(tmp_path, mask_shape=(60, 44))
+    for path in root.rglob("*.dcm"):
+        dataset = dcmread(path)
+        dataset.WindowCenter, dataset.WindowWidth = 100, 1000
+        dataset.save_as(path)
+    exams, findings = read(root, mismatched_masks="resize")
+    assert number(findings, "mask of another size: stretched") == 12
+    assert lesion_mask(exams["P_00001_L"].masks["mlo"], (60, 44)).sum() == 100
 
 
 def test_one_lost_mask_takes_the_others_of_its_view_along(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.reading.image import read_image
+from gazekit.reading.image import read_values
 from gazekit.reading.image_size import image_size
 from gazekit.records.arrays import Size
 from gazekit.records.exam import Finding
@@ -43,6 +43,7 @@ def find_mask(
 
 
 def _is_black_and_white(path: Path) -> bool:
-    """Say whether hardly any pixel is grey; compression leaves some along the border of a mask."""
-    pixels = read_image(path).pixels
-    return bool(np.mean((pixels > 0.1) & (pixels < 0.9)) < 0.02)
+    """Say whether hardly any stored value is grey; compression leaves some along the border of a mask."""
+    values, _ = read_values(path)
+    white = float(values.max())
+    return bool(np.mean((values > 0.1 * white) & (values < 0.9 * white)) < 0.02)
