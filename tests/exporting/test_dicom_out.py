@@ -145,6 +145,36 @@ def test_a_capture_of_half_the_size_has_pixels_of_twice_the_spacing(
     assert values.max() == segmentation.MaximumFractionalValue and values[0, 0] == values[-1, -1] == 0
 
 
+@pytest.mark.parametrize("spacing", [None, [0.07, 0.05]])
+def test_an_enhanced_object_of_one_frame_gets_its_objects(
+    tmp_path: Path, spacing: list[float] | None
+) -> None:
+    """An image synthesised from tomosynthesis says side and spacing in functional groups."""
+    anatomy, measures, groups = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    anatomy.FrameLaterality = "R"
+    groups.FrameAnatomySequence = [anatomy]
+    if spacing is not None:
+        measures.PixelSpacing = spacing
+        groups.PixelMeasuresSequence = [measures]
+    tags = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1", "FrameOfReferenceUID": "1.2.3.9"}
+    tags |= {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.3", "Modality": "MG", "Laterality": None}
+    path = write_mammogram(tmp_path / "m", NumberOfFrames=1, SharedFunctionalGroupsSequence=[groups], **tags)
+    source = pydicom.dcmread(path)
+    geometry = Geometry.fit((0, 0, source.Columns, source.Rows), (16, 16))
+    view = AttentionSource(path, "first", geometry, np.eye(4, dtype=np.float32))
+    found = Findings({"benign": 0.2, "malignant": 0.8}, "malignant", "malignant", "model", 0.5)
+    written = write_exam(tmp_path / "d", "e", {"cc": view}, found)
+    assert not written.problems and not written.remarks
+    made = {path.stem: pydicom.dcmread(path) for path in (tmp_path / "d").iterdir()}
+    assert sorted(made) == ["e_cc_capture", "e_cc_segmentation", "e_report"]
+    assert all(source.SOPInstanceUID in referenced(each) for each in made.values())
+    capture, segmentation = made["e_cc_capture"], made["e_cc_segmentation"]
+    assert capture.Laterality == "R" and capture.get("PixelSpacing") == spacing
+    (measured,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert measured.get("PixelSpacing") == spacing
+    assert np.squeeze(segmentation.pixel_array).shape == (source.Rows, source.Columns)
+
+
 def referenced(dataset: pydicom.Dataset) -> set[str]:
     """All instances that an object refers to."""
     return {str(each.value) for each in dataset.iterall() if each.keyword == "ReferencedSOPInstanceUID"}

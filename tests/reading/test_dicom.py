@@ -343,6 +343,14 @@ def test_a_spacing_that_says_nothing_leaves_the_image_as_it_is(path, ramp, writt
     assert read_dicom(path).pixel_spacing_mm == read
 
 
+@pytest.mark.parametrize("useless", [None, [0, 0], [-0.125, 0.25], ["", ""], [0.125]])
+def test_the_spacing_of_the_imager_counts_where_that_of_the_pixels_says_nothing(path, ramp, useless):
+    imager = {"ImagerPixelSpacing": [0.07, 0.05]}
+    own = {} if useless is None else {"PixelSpacing": useless}
+    assert read_dicom(write(path, ramp, **own, **imager)).pixel_spacing_mm == (0.07, 0.05)
+    assert read_dicom(write(path, ramp, PixelSpacing=[0.1, 0.2], **imager)).pixel_spacing_mm == (0.1, 0.2)
+
+
 def test_several_transfer_syntaxes_are_one_clear_line(path, ramp):
     content = write(path, ramp).read_bytes()
     old = ExplicitVRLittleEndian.encode()

@@ -14,6 +14,7 @@ from pydicom.valuerep import validate_value
 
 from gazekit.errors import DataError
 from gazekit.reading.dicom.file import damage, open_tags
+from gazekit.reading.dicom.functional_groups import FUNCTIONAL_GROUPS, lift_functional_groups
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
@@ -37,7 +38,11 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, 
     Raises:
         DataError: a unique identifier that is needed to refer to the image is missing or invalid.
     """
-    header = open_tags(path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *PATIENT, *STUDY))
+    header = open_tags(
+        path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *PATIENT, *STUDY, *FUNCTIONAL_GROUPS)
+    )
+    with damage(path, "its functional groups cannot be read"):
+        lift_functional_groups(header)
     made = Dataset()
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)
@@ -62,7 +67,17 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, 
             left_out.append(name)
     with damage(path, "its Rows and Columns cannot be read"):
         made.Rows, made.Columns = int(header.Rows), int(header.Columns)
+    _say_one_frame(made)
     return made, tuple(left_out)
+
+
+def _say_one_frame(made: Dataset) -> None:
+    """Say what highdicom looks for in an object of a class that may have several frames; gazekit reads one."""
+    groups, measures = Dataset(), Dataset()
+    if "PixelSpacing" in made:
+        measures.PixelSpacing = made.PixelSpacing
+    groups.PixelMeasuresSequence = [measures]
+    made.NumberOfFrames, made.SharedFunctionalGroupsSequence = 1, [groups]
 
 
 def _is_given(header: Dataset, name: str) -> bool:

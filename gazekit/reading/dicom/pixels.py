@@ -211,8 +211,10 @@ def _laterality(dataset: Dataset) -> str | None:
 
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
-    value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
-    if not isinstance(value, Sequence) or len(value) != 2 or "" in value:
-        return None
-    down, across = map(float, value)
-    return (down, across) if 0 < down < math.inf and 0 < across < math.inf else None
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        value = dataset.get(name)
+        if isinstance(value, Sequence) and len(value) == 2 and "" not in value:
+            down, across = map(float, value)
+            if 0 < down < math.inf and 0 < across < math.inf:
+                return down, across
+    return None
