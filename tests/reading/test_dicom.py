@@ -122,6 +122,21 @@ def test_a_table_for_signed_values_may_state_its_first_value_unsigned(path, ramp
     np.testing.assert_allclose(read_dicom(path).pixels, ramp / 4095, atol=1e-6)
 
 
+@pytest.mark.parametrize("vr", ["SS", "US"])
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_of_values_above_32767_may_state_its_first_value_signed(path, ramp, vr, keyword):
+    """An implicit file of signed pixels is read so, though a slope or another table makes larger values of them."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, [4096, 40000 - (2**16 if vr == "SS" else 0), 12])
+    item.add_new("LUTData", "US", list(range(4096)))
+    if keyword == "VOILUTSequence":
+        scaled = {"RescaleSlope": 1, "RescaleIntercept": 42048}
+        write(path, ramp.astype(np.int16) - 2048, VOILUTSequence=Sequence([item]), **scaled)
+    else:
+        write(path, ramp + 40000, ModalityLUTSequence=Sequence([item]), BitsStored=16, HighBit=15)
+    np.testing.assert_allclose(read_dicom(path).pixels, ramp / 4095, atol=1e-6)
+
+
 def test_values_far_beyond_a_table_take_its_last_entry(path, ramp):
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [4096, 0, 12])
