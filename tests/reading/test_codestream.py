@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -228,3 +228,40 @@ def test_a_tag_that_counts_no_frames_or_a_byte_that_makes_the_length_even_is_not
         warnings.simplefilter("ignore")  # pydicom's, of what it writes
         dataset.save_as(path)
     assert not read_image(path).warnings
+
+
+@pytest.mark.parametrize("number_of_frames", [None, 1])
+@pytest.mark.parametrize("table", ["none", "basic", "extended"])
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_several_frames_are_refused_whatever_number_of_frames_says(tmp_path, syntax, table, number_of_frames):
+    """The first was read in silence; one frame in two fragments is one."""
+    path = tmp_path / "image.dcm"
+    values = pixels(0, (48, 40), 12, b"")
+    dataset = stored(path, values, syntax)
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    if number_of_frames is not None:
+        dataset.NumberOfFrames = number_of_frames
+    if syntax != RLELossless:  # whose frames are one fragment each
+        dataset.PixelData = encapsulate([frame], fragments_per_frame=2, has_bot=table == "basic")
+        dataset.save_as(path)
+        np.testing.assert_array_equal(read_image(path).stored, values)
+    if table == "extended":
+        made = encapsulate_extended([frame] * 3)
+        dataset.PixelData, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = made
+    else:
+        dataset.PixelData = encapsulate([frame] * 3, has_bot=table == "basic")
+    dataset.save_as(path)
+    with pytest.raises(
+        DataError, match="holds 3 frames, more than NumberOfFrames says; expected one; export"
+    ):
+        read_image(path)
+
+
+def test_uncompressed_frames_are_counted_too(tmp_path):
+    values = np.arange(12 * 16, dtype=np.uint16).reshape(12, 16)
+    path = tmp_path / "image.dcm"
+    dataset = stored(path, values, ExplicitVRLittleEndian)
+    dataset.PixelData = dataset.PixelData * 2
+    dataset.save_as(path)
+    with pytest.raises(DataError, match="holds 2 frames, more than NumberOfFrames says"):
+        read_image(path)

@@ -1,12 +1,15 @@
-"""Read the size that a compressed image claims in its own header, which may differ from the DICOM tags.
+"""Read the frames and the size that compressed pixel data claims by itself, which may differ from the DICOM tags.
 
 A decoder allocates memory by this header, and drops bits that the tags leave no room for, so it is compared with the
 tags before decoding. Only the codestream of the transfer syntax is looked for, and only at the start of a frame: in ten
 megabytes of other data every marker occurs by chance.
 """
 
+from io import BytesIO
 from itertools import pairwise
 
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragments, parse_basic_offsets
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -40,6 +43,22 @@ _SIGNATURE_BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
 _CODESTREAM_BOX = b"jp2c"
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Start of frame of every JPEG process, and of JPEG-LS (0xF7). Source: ITU-T T.81 table B.1, T.87 C.1.1."""
+
+
+def frames_held(dataset: Dataset) -> int:
+    """Count the frames of encapsulated pixel data: by its offset table, else the fragments that begin as the first.
+
+    A frame may go on in further fragments, but those do not begin with the start of an image.
+
+    Source: DICOM PS3.5 A.4.
+    """
+    if "ExtendedOffsetTable" in dataset:
+        return len(dataset.ExtendedOffsetTable) // 8  # of 64 bits each
+    pixel_data = BytesIO(dataset.PixelData)
+    if offsets := parse_basic_offsets(pixel_data):
+        return len(offsets)
+    starts = [fragment[:4] for fragment in generate_fragments(pixel_data)]
+    return sum(start == starts[0] for start in starts)
 
 
 def claimed_size(frame: bytes, transfer_syntax: str) -> ClaimedSize | None:

@@ -111,8 +111,9 @@ def _by_table(dataset: Dataset, modality: Floats, index: int) -> Floats:
 def _looked_up(table: Dataset, values: Array, dataset: Dataset) -> tuple[Floats, Floats]:
     """Look up values in a table, and return its entries too; values beyond its ends take the first or last entry.
 
-    Entries of 8 bits come two to a word, or one. The first value is signed where values are. Files may store it unsigned,
-    and one of 32768 or more is read as negative where pixels are signed: a table beside every value cannot be meant.
+    Entries of 8 bits come two to a word, or one. The first value is signed where values are. Files may store it
+    unsigned, and one of 32768 or more is read as negative where pixels are signed: a table beside every value cannot be
+    meant.
 
     Source: DICOM PS3.3 C.11.1.1.1 and C.11.2.1.1.
     """

@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from gazekit.errors import DataError
-from gazekit.reading.dicom.codestream import claimed_size
+from gazekit.reading.dicom.codestream import claimed_size, frames_held
 from gazekit.reading.dicom.file import damage, open_dicom, printable, text_of
 from gazekit.reading.dicom.grey_scale import grey_scale, look_up
 from gazekit.reading.dicom.run_length import decode_rle
@@ -88,14 +88,9 @@ def _decode(dataset: Dataset, path: Path) -> StoredValues:
         _check_decoder(dataset, path)
     syntax = dataset.file_meta.TransferSyntaxUID
     with damage(path, f"the pixel data ({_name(syntax)}) cannot be decoded"):
+        _check_frames(dataset, path)
         if syntax.is_encapsulated:
             _check_codestream(dataset, path)
-        else:
-            present, expected = len(dataset.PixelData), get_expected_length(dataset)
-            if present < expected:
-                raise DataError(
-                    f"{path}: the pixel data is truncated: {present} of {expected} bytes; copy the file again"
-                )
         cells = decoded(dataset)
         if cells.shape != (dataset.Rows, dataset.Columns) or cells.itemsize > 2:
             raise DataError(f"{path}: the pixel data does not decode to one image of Rows x Columns")
@@ -161,6 +156,24 @@ def _check_decoder(dataset: Dataset, path: Path) -> None:
             remedy = f"install python-gdcm, or {remedy}"
         raise DataError(
             f"{path}: no decoder for its transfer syntax, {_name(syntax)}, is installed; {remedy}"
+        )
+
+
+def _check_frames(dataset: Dataset, path: Path) -> None:
+    """Raise DataError if the pixel data holds less than one frame, or several, whatever NumberOfFrames says."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        frames = frames_held(dataset)
+    else:
+        present, expected = len(dataset.PixelData), get_expected_length(dataset)
+        if present < expected:
+            raise DataError(
+                f"{path}: the pixel data is truncated: {present} of {expected} bytes; copy the file again"
+            )
+        frames = 1 if present % expected else present // expected
+    if frames > 1:
+        raise DataError(
+            f"{path}: the pixel data holds {frames} frames, more than NumberOfFrames says; expected one; export "
+            "single images"
         )
 
 
