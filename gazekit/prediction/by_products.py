@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from gazekit.reading.content import is_array
-from gazekit.reading.limits import check_pixels
+from gazekit.reading.limits import check_bytes, check_pixels
 from gazekit.reading.view_names import split_words
 from gazekit.records.arrays import Array
 
@@ -49,7 +49,7 @@ def _by_content(path: Path, *, colour: bool) -> str:
             values, lossy = _suspicious(path)
     except Exception:
         return ""
-    if values is None:
+    if values is None or values.size == 0 or values.dtype.kind not in "biuf":
         return ""
     if values.ndim == 3 and colour:
         return ""
@@ -61,6 +61,7 @@ def _by_content(path: Path, *, colour: bool) -> str:
 
 def _suspicious(path: Path) -> tuple[Array | None, bool]:
     """Read the pixels of a file that may be a drawing, and whether its compression is lossy; else None."""
+    check_bytes(path, path.stat().st_size)
     with path.open("rb") as file:
         is_npy = is_array(file)
     if is_npy:

@@ -237,8 +237,10 @@ def _check_one_page(picture: ImageFile, path: Path) -> None:
 
 def _checked(values: Array, path: Path, *, colour: bool) -> Array:
     """The values ``[H, W]``, of a colour image that is asked for ``[H, W, 3]``. Raises DataError: something else."""
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"{path}: values of type {values.dtype}; expected whole or real numbers")
+    if values.dtype.kind not in "biuf" or values.itemsize > 8:
+        raise DataError(
+            f"{path}: values of type {values.dtype}; expected whole or real numbers of at most 64 bits"
+        )
     if values.ndim == 3 and values.shape[2] == 3:
         if not (values == values[:, :, :1]).all():
             if colour and values.size:
@@ -248,7 +250,7 @@ def _checked(values: Array, path: Path, *, colour: bool) -> Array:
             )
         values = values[:, :, 0]
     if values.ndim != 2 or values.size == 0:
-        shape = " x ".join(map(str, values.shape))
+        shape = " x ".join(map(str, values.shape)) or "one number"
         raise DataError(f"{path}: an array of {shape}; expected one grey image, height x width")
     return values
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gazekit.prediction.by_products import by_product
+from gazekit.reading.limits import MOST_BYTES
 
 MASK = np.zeros((200, 150), dtype=np.uint8)
 MASK[50:90, 40:100] = 255
@@ -56,6 +57,34 @@ def test_colour_is_a_drawing_and_grey_in_three_channels_is_none(tmp_path: Path) 
 )
 def test_names_say_it_by_words(tmp_path: Path, names: list[str], what: str) -> None:
     assert by_product(saved(tmp_path / "a.png", SCAN), names) == what
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([["a", "b"], ["c", "d"]]),
+        np.array([[b"a", b"b"]]),
+        np.zeros((8, 8), dtype=[("a", "u1"), ("b", "f4")]),
+        np.zeros((8, 8), dtype="V4"),
+        np.array([["2024-01-01", "2024-01-02"]], dtype="datetime64[D]"),
+        np.array([[0, 1j]]),
+        np.array([[None, 1]]),
+        np.zeros((0, 8)),
+        np.zeros((8, 0), dtype=np.uint8),
+        np.float64(1),
+    ],
+    ids=lambda array: f"{array.dtype.kind}{array.shape}",
+)
+def test_an_array_that_holds_no_pixels_is_left_to_whoever_reads_it(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "a.npy", array)
+    assert by_product(tmp_path / "a.npy", ["a"]) == ""
+
+
+def test_an_array_larger_than_any_image_is_not_looked_through(tmp_path: Path) -> None:
+    shape = (20_000, MOST_BYTES // 20_000 + 1)
+    array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=bool, shape=shape)  # sparse
+    array[0, 0] = True
+    assert by_product(tmp_path / "a.npy", ["a"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,8 @@ def test_the_depth_is_of_whole_numbers_that_need_one(tmp_path, values, expected)
         (np.array([["a"]]), "type"),
         (np.array([[1j]]), "type"),
         (np.array([[None]], dtype=object), "objects"),
+        (np.ones((2, 3), dtype=np.longdouble), "at most 64 bits"),
+        (np.float32(1), "an array of one number"),
     ],
 )
 def test_arrays_that_are_no_image_are_one_clear_line(tmp_path, values, expected):
@@ -228,7 +230,7 @@ def test_missing_unknown_and_multi_page_files_are_one_clear_line(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(DataError, match="not a DICOM, PNG"):
         read_image(tmp_path / "text.png")
-    with pytest.raises(DataError, match="cannot be opened"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_image(tmp_path)
     (tmp_path / "a.dcm").write_text("not DICOM")
     with pytest.raises(DataError, match="no DICM prefix"):
