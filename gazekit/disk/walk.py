@@ -18,6 +18,7 @@ def is_litter(name: str) -> bool:
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and of all folders below it, sorted by name.
 
+    A link to nothing or a pipe is yielded, too: whoever opens it says why it cannot be read.
     Links are followed. Each folder is entered once, even if several links or a circle of links lead to it, by its real
     path if that is below ``folder``. Litter below ``folder`` is skipped; the name of ``folder`` itself does not matter.
 
@@ -35,8 +36,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders[:] = sorted(name for name in folders if not is_litter(name))
             # os.walk does not enter links to folders; they wait here, so that a folder's real path comes first
             waiting.extend(Path(place, name) for name in folders if Path(place, name).is_symlink())
-            paths = (Path(place, name) for name in sorted(names) if not is_litter(name))
-            yield from (path for path in paths if path.is_file())
+            yield from (Path(place, name) for name in sorted(names) if not is_litter(name))
 
 
 def _refuse(error: OSError) -> None:

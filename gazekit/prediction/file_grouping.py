@@ -191,7 +191,8 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
         elif path.is_file():
             yield path, path.parent.parent
         else:
-            raise DataError(f"given path number {position}: no such file or folder; expected an image")
+            found = "not a file" if os.path.lexists(path) else "no such file"
+            raise DataError(f"given path number {position}: {found} or folder; expected an image")
 
 
 def _is_image(file: Path) -> bool:

@@ -1,5 +1,7 @@
 """Open the content of an image file, unpacked from gzip, and tell whether it is DICOM or NPY."""
 
+import errno
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -70,8 +72,8 @@ def array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file, unpacked if necessary, with a limit on the unpacked size. Raises: DataError."""
-    with _file(path) as file:
-        check_bytes(path, path.stat().st_size)
+    with _readable(path), path.open("rb") as file:
+        check_bytes(path, os.fstat(file.fileno()).st_size)
         if not _is_packed(file):
             yield file
             return
@@ -96,18 +98,24 @@ def with_preamble(content: BinaryIO) -> BinaryIO | None:
 
 def _head(path: Path) -> bytes:
     """Read the first bytes, unpacked if necessary."""
-    with _file(path) as file, _unpacking(path):
+    with _readable(path), path.open("rb") as file, _unpacking(path):
         return (GzipFile(fileobj=file) if _is_packed(file) else file).read(len(PREAMBLE))
 
 
-def _file(path: Path) -> BinaryIO:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn the errors of a disk, on opening a file and on reading it, into a DataError."""
     try:
         require_regular_file(path)
-        return path.open("rb")
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such image file; check the table of exams") from None
+        yield
     except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}); expected an image file") from None
+        if error.errno is None:  # of a parser
+            raise
+        if error.errno == errno.ENOENT and not path.is_symlink():
+            raise DataError(f"{path}: there is no such image file; check the table of exams") from None
+        to_nothing = error.errno in (errno.ENOENT, errno.ELOOP)
+        found = "is a link to nothing" if to_nothing else f"cannot be read ({error.strerror})"
+        raise DataError(f"{path}: {found}; expected an image file; copy it again from its source") from None
 
 
 def _is_packed(file: BinaryIO) -> bool:

@@ -1,5 +1,6 @@
 """Loose files become exams: by header, by name and folder, in any order, never across patients, never guessed."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ from gazekit.reading.view_names import ViewNames
 from gazekit.records.identity import ImageIdentity
 
 VIEWS = ("cc", "mlo")
+COPY = "expected an image file; copy it again from its source"
 RULES = identity_rules(gazekit.load_registry())
 
 
@@ -418,6 +420,31 @@ def test_a_file_that_cannot_be_read_is_why_its_exam_lacks_a_view(tmp_path: Path)
     alone = tmp_path / "13_mlo.dcm"
     alone.write_text("a note")
     assert [exam.key for exam in grouped([alone, text, mlo]).exams] == ["12", "13"]
+
+
+def test_a_link_to_nothing_or_a_pipe_costs_its_exam_and_is_not_passed_over(tmp_path: Path) -> None:
+    pair = [image(tmp_path / f"12_{view}.png") for view in VIEWS]
+    for view in VIEWS:
+        (tmp_path / f"13_{view}.png").symlink_to(tmp_path / "annex" / view)
+        os.mkfifo(tmp_path / f"14_{view}.png")
+    (tmp_path / "15_cc.png").symlink_to(tmp_path / "15_cc.png")
+    found = grouped([tmp_path])
+    assert [exam.images for exam in found.exams if not exam.refused] == [dict(zip(VIEWS, pair, strict=True))]
+    assert [exam.refused for exam in found.exams if exam.refused] == [
+        f"view mlo: is a link to nothing; {COPY}",
+        f"view mlo: cannot be read (Not a regular file); {COPY}",
+        f"view cc: is a link to nothing; {COPY}",
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file whose reading fails")
+def test_a_failing_disk_costs_the_exam_whose_file_it_cannot_read(tmp_path: Path) -> None:
+    pair = [image(tmp_path / f"12_{view}.png") for view in VIEWS]
+    (tmp_path / "13_cc.png").symlink_to("/proc/self/mem")
+    image(tmp_path / "13_mlo.png")
+    good, bad = grouped([tmp_path]).exams
+    assert good.images == dict(zip(VIEWS, pair, strict=True)) and not good.refused
+    assert bad.refused == f"view cc: cannot be read (Input/output error); {COPY}"
 
 
 def without_image(path: Path) -> Path:
