@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+import sys
 from statistics import fmean
 
 import pytest
@@ -192,3 +193,19 @@ def test_a_sampler_that_cannot_draw_is_refused(tuned):
 def test_a_grid_that_says_nothing_or_something_twice_is_refused(items):
     with pytest.raises(ConfigurationError, match="--grid"):
         grid_points(items)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tune", "--sampler", "tpe", "--trials", 2, "--folds", 2),
+        ("benchmark", "--tune", "--trials", 2, "--folds", 2, "--seeds", 1),
+    ],
+)
+def test_without_optuna_no_trial_is_trained(command, tmp_path, dataset, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    said = gazekit(
+        *command, "--preset", "ga_net", "--data", dataset.root, *CHANGES, "--out", tmp_path / "out", code=2
+    )
+    assert "the sampler tpe needs Optuna; install it with: pip install" in said.stderr
+    assert not list(tmp_path.rglob("metrics.jsonl"))

@@ -450,3 +450,4 @@ def test_a_file_without_identifiers_and_a_missing_extra_are_said(
     monkeypatch.setitem(__import__("sys").modules, "gazekit.exporting.dicom.secondary_capture", None)
     finished = gazekit("predict", tiny_run, *mammograms, "--dicom-out", tmp_path / "d", code=2)
     assert "pip install 'highdicom" in finished.stderr
+    assert not finished.stdout  # said before any exam is predicted

@@ -291,6 +291,10 @@ def _exams(
                 "these"
             )
         return None
+    if dicom_out is not None:
+        from gazekit.exporting.dicom import check_installed
+
+        check_installed()
     with console.progress("looking at images", transient=True) as report:
         grouping = find_exams(inputs, images_of(trained), trained[0].registry, report=report)
     for remark in grouping.remarks(

@@ -102,7 +102,7 @@ def write_exam(
         ConfigurationError: highdicom is not installed.
         StorageError: the disk is full or read-only.
     """
-    _check_installed()
+    check_installed()
     written, headers = Written(), {}
     lacking: dict[tuple[str, ...], list[str]] = {}
     for view, source in views.items():
@@ -133,7 +133,8 @@ def write_exam(
     return written
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Raise ConfigurationError if highdicom, which writes the objects, is not installed."""
     try:
         import gazekit.exporting.dicom.secondary_capture
         import gazekit.exporting.dicom.segmentation

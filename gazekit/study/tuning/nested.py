@@ -22,7 +22,7 @@ from gazekit.study.result import TunedRun
 from gazekit.study.running import is_finished
 from gazekit.study.settings import StudySettings, TuneSettings, resolve_presets
 from gazekit.study.study import Study, finish
-from gazekit.study.tuning.sampling import TriedPoint, changes, own_point, point_of
+from gazekit.study.tuning.sampling import TriedPoint, changes, check_installed, own_point, point_of
 from gazekit.study.tuning.search import (
     Candidate,
     Tuning,
@@ -219,6 +219,8 @@ def finish_tuned(
             error.args = (f"{error}; in all {counted(left, 'run')} of the study left",)
             raise
 
+    if study.settings.tune and trial_runs(study):
+        check_installed(study.settings.tune.sampler)
     failures: dict[RunTask, str] = {}
     for _, group in groupby(tunings(study), key=lambda tuning: (tuning.task.seed, tuning.task.fold)):
         rows = list(group)

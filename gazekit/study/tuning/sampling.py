@@ -34,6 +34,16 @@ class TriedPoint:
     value: float | None
 
 
+def check_installed(sampler: str) -> None:
+    """Raise ConfigurationError if Optuna, which draws the points, is not installed."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            f"the sampler {sampler} needs Optuna; install it with: {install_command('tune')}"
+        ) from None
+
+
 def suggest(space: Space, trials: Sequence[TriedPoint], *, sampler: Sampler, seed: int) -> Point:
     """Suggest the point of the next trial, a function of the seed and the earlier trials.
 
@@ -48,12 +58,9 @@ def suggest(space: Space, trials: Sequence[TriedPoint], *, sampler: Sampler, see
 
     Source: Bergstra et al. 2011, https://papers.nips.cc/paper/4443; Akiba et al. 2019, doi:10.1145/3292500.3330701.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigurationError(
-            f"the sampler {sampler} needs Optuna; install it with: {install_command('tune')}"
-        ) from None
+    check_installed(sampler)
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     samplers: dict[Sampler, Any] = {
         "random": optuna.samplers.RandomSampler,

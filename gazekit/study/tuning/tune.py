@@ -17,7 +17,7 @@ from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunTask
 from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
 from gazekit.study.study import Study, open_study
-from gazekit.study.tuning.sampling import TriedPoint, point_of
+from gazekit.study.tuning.sampling import TriedPoint, check_installed, point_of
 from gazekit.study.tuning.search import (
     Candidate,
     Resolve,
@@ -85,8 +85,8 @@ def tune(
         The tuning, its study, and the runs that failed with their reasons.
 
     Raises:
-        ConfigurationError: no such sampler, a grid without points, fewer points than trials, a wrong value, or the
-            folder belongs to another study.
+        ConfigurationError: no such sampler, or it is not installed, a grid without points, fewer points than trials, a
+            wrong value, or the folder belongs to another study.
         DataError: the data or the split cannot be used.
         GazekitError: no point has a value from all its runs.
     """
@@ -112,6 +112,8 @@ def tune(
             failures |= finish(study)
         else:
             points = [each.changes for each in folder.settings().systems] if folder.facts.exists() else []
+            if len(points) < settings.trials:
+                check_installed(settings.sampler)  # the first trial draws nothing, and trains
             for number in range(settings.trials):
                 if number >= len(points):
                     points.append(next_point(base, settings, trials))
