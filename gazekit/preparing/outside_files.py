@@ -2,7 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gazekit.disk.wording import in_command
@@ -10,33 +11,86 @@ from gazekit.errors import DataError
 from gazekit.records.exam import Exam
 
 
-def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> Iterator[Path]:
-    """List the files of an exam that are neither below the data set's folder nor below an allowed one."""
-    for path in exam.files():
-        if not any(_is_below(path, folder) for folder in (root, *allowed)):
-            yield path
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """How many exams name files outside their folder without permission.
+
+    Args:
+        exams: exams with images or masks there, which are refused.
+        gaze: other exams with gaze there, which are used without it.
+        told: a warning for each of the two, where there are some.
+    """
+
+    exams: int = 0
+    gaze: int = 0
+    told: tuple[str, ...] = ()
 
 
-def check_inside(exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = ()) -> tuple[int, str]:
-    """Count the exams that name files outside without permission, and word a warning; empty if there are none.
+def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> list[Path]:
+    """List the images and masks of an exam that are neither below the data set's folder nor below an allowed one."""
+    files = [*exam.images.values(), *(path for _, path in exam.mask_files())]
+    return [path for path in files if not _is_inside(path, root, allowed)]
+
+
+def gaze_outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> list[tuple[str, Path]]:
+    """List view and path of the gaze files and finished heat maps of an exam that are in neither folder."""
+    files = [*exam.gaze.items(), *exam.heat_maps.items()]
+    return [(view, path) for view, path in files if not _is_inside(path, root, allowed)]
+
+
+def check_inside(
+    exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = (), *, own_gaze: bool = True
+) -> Outside:
+    """Count the exams that name files outside without permission, and word warnings.
+
+    Args:
+        exams: the exams.
+        root: the folder of the data set.
+        allowed: further folders.
+        own_gaze: whether the exams' own gaze files are used.
 
     Raises:
-        DataError: all of them do; raised before any file is read.
+        DataError: all of them do, or all that have gaze have all of it outside; raised before any file is read.
     """
-    refused = {exam.exam_id: list(outside(exam, root, allowed)) for exam in exams}
-    refused = {exam_id: paths for exam_id, paths in refused.items() if paths}
-    if not refused:
-        return 0, ""
-    folders = _folders_above(path for paths in refused.values() for path in paths)
+    refused = {exam.exam_id: files for exam in exams if (files := outside(exam, root, allowed))}
+    told = _told("name files", refused, len(exams), root, "they are left out")
+    with_gaze = [exam for exam in exams if exam.exam_id not in refused and (exam.gaze or exam.heat_maps)]
+    if not own_gaze or not with_gaze:
+        return Outside(len(refused), 0, tuple(filter(None, [told])))
+    lost = {exam.exam_id: gaze_outside(exam, root, allowed) for exam in with_gaze}
+    is_all = all(len(lost[exam.exam_id]) == len(exam.gaze) + len(exam.heat_maps) for exam in with_gaze)
+    paths = {exam_id: [path for _, path in files] for exam_id, files in lost.items() if files}
+    consequence = "they are used without that gaze"
+    told_of_gaze = _told("with gaze name gaze files", paths, len(with_gaze), root, consequence, is_all=is_all)
+    return Outside(len(refused), len(paths), tuple(filter(None, [told, told_of_gaze])))
+
+
+def _told(
+    what: str,
+    found: Mapping[str, Sequence[Path]],
+    total: int,
+    root: Path,
+    consequence: str,
+    *,
+    is_all: bool = True,
+) -> str:
+    """Word the warning about exams with files outside; empty if there are none. Raises: DataError: nothing else is."""
+    if not found:
+        return ""
+    folders = _folders_above(path for paths in found.values() for path in paths)
     options = " ".join(f"--allow-outside {in_command(folder)}" for folder in folders)
-    which = f"all {len(exams)}" if len(refused) == len(exams) else f"{len(refused)} of {len(exams)}"
+    which = f"all {total}" if len(found) == total else f"{len(found)} of {total}"
     told = (
-        f"{which} exams name files outside this folder, below {' and '.join(map(str, folders))}; if they are meant, "
+        f"{which} exams {what} outside this folder, below {' and '.join(map(str, folders))}; if they are meant, "
         f"add {options}"
     )
-    if len(refused) == len(exams):
+    if len(found) == total and is_all:
         raise DataError(f"{root}: {told}")
-    return len(refused), f"{told}; without it they are left out"
+    return f"{told}; without it {consequence}"
+
+
+def _is_inside(path: Path, root: Path, allowed: Sequence[Path]) -> bool:
+    return any(_is_below(path, folder) for folder in (root, *allowed))
 
 
 def _is_below(path: Path, folder: Path) -> bool:

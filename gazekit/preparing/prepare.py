@@ -52,6 +52,8 @@ from gazekit.records.refused import Refused
 
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
+GAZE_OUTSIDE = "exams_with_gaze_outside"
+"""Key of the settings: how many exams lost gaze that lies outside the folder; absent where none did."""
 _ARRAYS = ("images", "masks", HEAT_MAPS, FORMER_HEAT_MAPS)
 _OURS = (MANIFEST, SHARD, *(f"{name}.npy" for name in _ARRAYS), *TABLES, FORMER_REFUSED)
 
@@ -126,16 +128,15 @@ def prepare(
     """
     exams, findings = list_exams(raw.source, raw.root)
     classes = classes_of(raw.source, exams, raw.positive)
-    refused, told = check_inside(exams, raw.root, raw.allow_outside)
+    away = check_inside(exams, raw.root, raw.allow_outside, own_gaze=raw.recordings is None)
     settings = with_region(settings, raw.source, raw.registry)
     settings = replace(settings, views=choose_views(exams, raw.root, settings.views))
     files = fingerprint(exams, raw)
     claim(out)
     procedure.note(describe(classes))
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
-    for line in (*doubts(classes, labels, patients, chosen=raw.positive is not None), told):
-        if line:
-            procedure.warn(line)
+    for line in (*doubts(classes, labels, patients, chosen=raw.positive is not None), *away.told):
+        procedure.warn(line)
     with locked(out, busy=f"{out}: another process is preparing this data set; wait for it or stop it"):
         forget_partial(out, now=time())
         if procedure.overwrite:
@@ -146,7 +147,8 @@ def prepare(
         header = settings.to_json() | {"layout": LAYOUT} | {"classes": list(classes), "source": files}
         header |= further_of(exams)
         header |= {NAMED: True} if procedure.image_names else {}
-        header |= {OUTSIDE: refused} if refused else {}
+        header |= {OUTSIDE: away.exams} if away.exams else {}
+        header |= {GAZE_OUTSIDE: away.gaze} if away.gaze else {}
         if raw.gaze_options and raw.recordings is None and any(exam.gaze for exam in exams):
             header["gaze_options"] = json.loads(json.dumps(raw.gaze_options, default=str))
         header |= {SHARD_KEY: list(procedure.shard)} if procedure.shard else {}
@@ -208,7 +210,7 @@ def _depth(
     if earlier.get("source") == files and earlier.get("bit_depth") is not None:
         depth: int | None = int(earlier["bit_depth"])
     else:
-        exams = [exam for exam in exams if not any(outside(exam, raw.root, raw.allow_outside))]
+        exams = [exam for exam in exams if not outside(exam, raw.root, raw.allow_outside)]
         images = [exam.images[view] for exam in exams for view in settings.views if view in exam.images]
         there = [path for path in images if path.is_file()]
         depth = find_depth(there, procedure.workers(len(exams)), colour=settings.colour)

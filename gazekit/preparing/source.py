@@ -20,7 +20,7 @@ from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.prepared.splits import PARTS
 from gazekit.preparing.header_look import look_at_headers
 from gazekit.preparing.one_exam import Task
-from gazekit.preparing.outside_files import outside
+from gazekit.preparing.outside_files import gaze_outside, outside
 from gazekit.preparing.regions import find_finder
 from gazekit.reading.identity_rules import identity_rules
 from gazekit.reading.table import LARGEST
@@ -281,10 +281,11 @@ def _placing(recording: Recording) -> bytes:
 
 def _beside(exam: Exam, raw: RawData, reader: "Callable[[str], GazeReader] | None") -> list[tuple[str, Path]]:
     """List the files that reading an exam's own gaze files takes besides them."""
-    if reader is None or exam.gaze_reader is None or any(outside(exam, raw.root, raw.allow_outside)):
-        return []  # a file outside is not opened; its exam will be refused
-    of_format = reader(exam.gaze_reader)
-    return [(view, path) for view, gaze in exam.gaze.items() for path in files_beside(of_format, gaze)]
+    if reader is None or exam.gaze_reader is None or outside(exam, raw.root, raw.allow_outside):
+        return []  # a file outside is not opened
+    of_format, lost = reader(exam.gaze_reader), dict(gaze_outside(exam, raw.root, raw.allow_outside))
+    inside = [(view, gaze) for view, gaze in exam.gaze.items() if lost.get(view) != gaze]
+    return [(view, path) for view, gaze in inside for path in files_beside(of_format, gaze)]
 
 
 def _outlines(exam: Exam) -> list[Any]:
@@ -336,15 +337,15 @@ def tasks_of(
 
     finder = find_finder(settings.region_name, raw.registry)
     names, rules = ViewNames(views_of(exams)), identity_rules(raw.registry or load_registry())
-    for exam in exams:
+    for listed in exams:
         try:
-            _check_files(exam, raw, settings)
+            _check_files(listed, raw, settings)
         except DataError as error:
-            yield Refused(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
+            yield Refused(listed.exam_id, str(error).replace(f"{raw.root}/", ""))
             continue
-        views = [view for view in settings.views if view in exam.images]
+        views = [view for view in settings.views if view in listed.images]
         recordings: dict[str, tuple[Recording, ...]] = {}
-        refused: dict[str, list[tuple[str, str]]] = {}
+        exam, refused = (listed, {}) if joined is not None else _without_gaze_outside(listed, raw)
         for view in views:
             try:
                 if joined is not None:
@@ -352,7 +353,8 @@ def tasks_of(
                 elif view in exam.gaze:
                     recordings[view] = _belonging(read, exam, view)
             except DataError as error:
-                refused[view] = [(REFUSED_GAZE, str(error).replace(f"{raw.root}/", ""))]
+                reason = str(error).replace(f"{raw.root}/", "")
+                refused.setdefault(view, []).append((REFUSED_GAZE, reason))
         sided, noticed = look_at_headers(exam, views, names, rules, raw.root)
         noticed = {view: [*refused.get(view, ()), *noticed.get(view, ())] for view in views}
         yield Task(sided, recordings, settings, raw.root, finder, noticed)
@@ -375,10 +377,28 @@ def _check_files(exam: Exam, raw: RawData, settings: PreparationSettings) -> Non
             f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}{advice}"
         )
     for path in outside(exam, raw.root, raw.allow_outside):
-        raise DataError(
-            f"the path of {path.name} leads out of the data set; expected one below its folder, or below a folder "
-            "allowed with --allow-outside"
-        )
+        raise _leads_out(path)
+
+
+def _leads_out(path: Path) -> DataError:
+    return DataError(
+        f"the path of {path.name} leads out of the data set; expected one below its folder, or below a folder "
+        "allowed with --allow-outside"
+    )
+
+
+def _without_gaze_outside(exam: Exam, raw: RawData) -> tuple[Exam, dict[str, list[tuple[str, str]]]]:
+    """Take from an exam its gaze files and heat maps that are outside; a finding for the view of each."""
+    refused: dict[str, list[tuple[str, str]]] = {}
+    lost = gaze_outside(exam, raw.root, raw.allow_outside)
+    for view, path in lost:
+        refused.setdefault(view, []).append((REFUSED_GAZE, str(_leads_out(path))))
+    kept = (
+        {view: path for view, path in files.items() if (view, path) not in lost}
+        for files in (exam.gaze, exam.heat_maps)
+    )
+    gaze, heat_maps = kept
+    return replace(exam, gaze=gaze, heat_maps=heat_maps), refused
 
 
 def _belonging(read: Callable[[str, Path], OfExams], exam: Exam, view: str) -> tuple[Recording, ...]:

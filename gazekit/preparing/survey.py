@@ -76,7 +76,7 @@ def find_faults(
     corner = Corner()
     workers, depth = available_cores() if jobs is None else jobs, settings.bit_depth
     if depth is None and settings.window == FIRST:
-        inside = [(exam, v) for exam, v in images if not any(outside(exam, raw.root, raw.allow_outside))]
+        inside = [(exam, v) for exam, v in images if not outside(exam, raw.root, raw.allow_outside)]
         depth = find_depth([exam.images[v] for exam, v in inside], workers, colour=settings.colour)
     tasks = _tasks(images, raw, replace(settings, views=views, size=_SIZE, bit_depth=depth or BIT_DEPTHS[-1]))
     with closing(prepare_all(tasks, workers)) as results:

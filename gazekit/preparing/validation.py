@@ -104,9 +104,10 @@ def validate(
         ConfigurationError: there is no such positive class or no such region.
     """
     exams, findings = list_exams(raw.source, raw.root)
-    some_outside = all_outside = refused = ""
+    all_outside = refused = ""
+    some_outside: tuple[str, ...] = ()
     try:
-        _, some_outside = check_inside(exams, raw.root, raw.allow_outside)
+        some_outside = check_inside(exams, raw.root, raw.allow_outside).told
     except DataError as error:
         all_outside = str(error)
     try:
@@ -114,7 +115,7 @@ def validate(
     except DataError as error:
         classes, refused = in_order(exam.label for exam in exams), str(error)
     validation = tally(exams, findings, classes, all_outside or refused, chosen=raw.positive is not None)
-    validation = replace(validation, doubts=(*validation.doubts, *filter(None, [some_outside])))
+    validation = replace(validation, doubts=(*validation.doubts, *some_outside))
     if not read_images or all_outside:
         return validation
     settings = with_region(settings, raw.source, raw.registry)

@@ -1,5 +1,6 @@
 """Tables that name files outside their folder: refused at once and for all, or allowed below a folder by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 from command_line import gazekit
 from gazekit_datasets.folder import Folder
 from made_data import make_folder
-from made_preparation import prepare, validate
+from made_preparation import Listed, Reader, X, Y, prepare, run, validate, write_exams
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.preparing.outside_files import check_inside, outside
+from gazekit.preparing.outside_files import Outside, check_inside, outside
 from gazekit.preparing.source import list_exams
+from gazekit.records.recording import Recording
 
 
 @pytest.fixture
@@ -63,10 +65,10 @@ def test_a_path_that_climbs_out_of_an_allowed_folder_is_outside(tmp_path):
         "exam_id,patient_id,label,cc\na,p,1,/data/x/../../secret/a.png\nb,q,0,/data/x/b.png\nc,q,0,in.png\n"
     )
     first, second, third = list_exams(Folder(), tmp_path)[0]
-    assert len(list(outside(first, tmp_path, [Path("/data")]))) == 1
-    assert list(outside(second, tmp_path, [Path("/data")])) == []
-    assert list(outside(second, tmp_path)) == [Path("/data/x/b.png")]
-    assert list(outside(third, tmp_path)) == []
+    assert len(outside(first, tmp_path, [Path("/data")])) == 1
+    assert outside(second, tmp_path, [Path("/data")]) == []
+    assert outside(second, tmp_path) == [Path("/data/x/b.png")]
+    assert outside(third, tmp_path) == []
 
 
 def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path):
@@ -76,7 +78,7 @@ def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path):
     link.symlink_to(real)
     (real / "exams.csv").write_text(f"exam_id,patient_id,label,cc\na,p,1,{real}/a.png\nb,q,0,{real}/b.png\n")
     exams = list_exams(Folder(), link)[0]
-    assert check_inside(exams, link) == (0, "")
+    assert check_inside(exams, link) == Outside()
 
 
 def test_several_places_are_all_named(tmp_path):
@@ -99,6 +101,65 @@ def test_some_outside_are_left_out_with_a_word_and_taken_once_they_are_allowed(a
     with pytest.raises(DataError, match="holds another preparation: exams_outside is 4 there, null now"):
         prepare(Folder(), away, out, **allowed)
     assert prepare(Folder(), away, out, overwrite=True, **allowed).exams == 5
+
+
+def test_gaze_outside_costs_the_gaze_and_not_the_exam(tmp_path):
+    exams = write_exams(tmp_path / "raw", 4)
+    exams[1].gaze["cc"] = exams[1].gaze["cc"].rename(tmp_path / "elsewhere.gaze")
+    said, out, more = [], tmp_path / "out", {"crop": "none", "jobs": 0}
+    summary = run(exams, tmp_path / "raw", out, warn=said.append, **more)
+    assert (summary.exams, summary.refused, summary.with_gaze["cc"]) == (4, (), 3)
+    (refused,) = summary.refused_gaze
+    assert refused.about == "e1 cc"
+    assert refused.what == (
+        "the path of the gaze file of view cc leads out of the data set; expected one below its folder, or below a "
+        "folder allowed with --allow-outside"
+    )
+    (told,) = [line for line in said if "outside" in line]
+    assert told == (
+        f"1 of 4 exams with gaze name gaze files outside this folder, below {tmp_path}; if they are meant, add "
+        f"--allow-outside {tmp_path}; without it they are used without that gaze"
+    )
+    found = validate(Listed(exams), tmp_path / "raw", gaze_reader=lambda _: Reader(), **more)
+    assert [each[:2] for each in found.faults.refused_gaze] == [("e1", "cc")] and found.faults.refused == ()
+    with pytest.raises(DataError, match="exam e1: gaze on cc: the path of"):
+        run(exams, tmp_path / "raw", tmp_path / "strict", on_bad_exam="error", **more)
+    with pytest.raises(DataError, match="exams_with_gaze_outside is 1 there, null now"):
+        run(exams, tmp_path / "raw", out, allow_outside=[tmp_path], **more)
+    allowed = run(exams, tmp_path / "raw", out, allow_outside=[tmp_path], overwrite=True, **more)
+    assert (allowed.with_gaze["cc"], allowed.refused_gaze) == (4, [])
+
+
+def test_a_heat_map_outside_is_lost_alone(tmp_path):
+    exams = write_exams(tmp_path / "raw", 2)
+    Image.fromarray(np.full((160, 120), 9, dtype=np.uint8)).save(tmp_path / "map.png")
+    exams[0] = replace(exams[0], heat_maps={"mlo": tmp_path / "map.png"})
+    summary = run(exams, tmp_path / "raw", tmp_path / "out", crop="none", jobs=0)
+    assert (summary.refused, summary.with_gaze) == ((), {"cc": 2, "mlo": 0})
+    assert [each.about for each in summary.refused_gaze] == ["e0 mlo"]
+
+
+def test_all_gaze_outside_is_said_before_anything_is_read(tmp_path, monkeypatch):
+    exams = write_exams(tmp_path / "raw", 2)
+    for number, exam in enumerate(exams):
+        exam.gaze["cc"] = exam.gaze["cc"].rename(tmp_path / f"{number}.gaze")
+    recordings = [
+        Recording(
+            Path("all.csv"),
+            np.array([X]),
+            np.array([Y]),
+            exam_id="e0",
+            view="cc",
+            duration_ms=np.array([9.0]),
+        )
+    ]
+    more = {"crop": "none", "jobs": 0}
+    assert run(exams, tmp_path / "raw", tmp_path / "out", recordings=recordings, **more).with_gaze["cc"] == 1
+    monkeypatch.setattr("gazekit.preparing.one_exam.read_image", refuse_reading)
+    with pytest.raises(
+        DataError, match=f"all 2 exams with gaze name gaze files outside this folder, below {tmp_path}"
+    ):
+        run(exams, tmp_path / "raw", tmp_path / "other", **more)
 
 
 def test_the_commands_take_the_option(tmp_path):

@@ -94,8 +94,8 @@ def test_a_gaze_file_outside_is_not_opened_to_ask_what_is_read_beside_it(tmp_pat
     exams[1].gaze["cc"] = exams[1].gaze["cc"].rename(tmp_path / "elsewhere.gaze")
     (refused,) = run(
         exams, tmp_path / "raw", tmp_path / "out", jobs=0, gaze_reader=lambda _: Asking()
-    ).refused
-    assert "leads out of the data set" in refused.reason and asked == ["0.gaze"]
+    ).refused_gaze
+    assert "leads out of the data set" in refused.what and asked == ["0.gaze"]
 
 
 def test_validation_takes_the_recordings_of_an_image_as_the_preparation_does(tmp_path):

@@ -182,8 +182,6 @@ def exams_of(
     from gazekit.preparing.source import list_exams
 
     exams, _ = list_exams(data_source(dataset, items, "--dataset-set")[0], source)
-    refused, told = check_inside(exams, source, allow_outside)
-    if not refused:
-        return exams
-    console.warn(told)
-    return [exam for exam in exams if not any(outside(exam, source, allow_outside))]
+    for told in check_inside(exams, source, allow_outside, own_gaze=False).told:
+        console.warn(told)
+    return [exam for exam in exams if not outside(exam, source, allow_outside)]
