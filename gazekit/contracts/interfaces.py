@@ -292,6 +292,9 @@ class GazeReader(Protocol):
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield recordings in pixels of the original image, or of the screen where the format leaves that open.
 
+        One whose rows are damaged may be a ``Recording`` without rows and with the reason as its ``fault``, so that the
+        others of the file are used.
+
         Raises: DataError with file and row.
         """
 

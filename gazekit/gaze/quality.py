@@ -155,7 +155,7 @@ def doubts_about(check: RecordingCheck) -> list[str]:
     repeated = [] if check.repeated is None else [str(check.repeated)]
     simultaneous = (check.simultaneous or 0) > SHARE and (check.simultaneous or 0) * check.rows >= FEWEST
     doubts = {
-        "more than half of the samples are lost": check.lost > 0.5,
+        "more than half of the samples are lost": check.rows > 0 and check.lost > 0.5,
         "fewer than 1 sample a second; are the times in ms?": rate is not None and rate < 1,
         "fewer than 20 samples a second; too few to tell fixations from saccades": rate is not None
         and 1 <= rate < 20,

@@ -51,15 +51,19 @@ class Row:
         cells: as in the file.
         positions: column → position in ``cells``, or ``TWICE``.
         decimal_comma: whether ``1,5`` is one and a half.
+        torn: why its cells cannot be told apart; empty for a good row.
     """
 
     where: str
     cells: Sequence[str]
     positions: Mapping[str, int]
     decimal_comma: bool
+    torn: str = ""
 
     def __getitem__(self, column: str) -> str:
-        """Return a cell, stripped. Raises: DataError if the column occurs twice."""
+        """Return a cell, stripped. Raises: DataError if the column occurs twice, or the row is torn."""
+        if self.torn:
+            raise DataError(f"{self.where}: {self.torn}")
         position = self.positions[column]
         if position == TWICE:
             raise DataError(f"{self.where}: column {column[:40]!r} comes twice; expected it once")
@@ -150,18 +154,18 @@ class Table:
     quoted: bool = False
     unnamed: int = 0
 
-    def rows(self, *, header_again: bool = False) -> Generator[Row, None, None]:
+    def rows(self, *, header_again: bool = False, torn: bool = False) -> Generator[Row, None, None]:
         """Yield the non-empty rows below the header.
 
         Args:
             header_again: skip the header where it comes again, as a program that appends to its log writes it.
+            torn: yield also rows with too many or too few cells, which raise when a cell is read.
 
         Raises:
             DataError: with file and row.
         """
         positions = {name: position for position, name in enumerate(self.columns)}
         positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
-        named = len(self.columns) - self.unnamed
         decimal_comma, name = self.separator != ",", str(self.path)
         with self.path.open(encoding=self.encoding, newline="") as file:
             lines = _lines(file, self.path)
@@ -180,15 +184,20 @@ class Table:
                         if header_again:
                             continue
                         raise names_again(where)
-                    if len(cells) != len(self.columns):
-                        raise DataError(
-                            f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
-                            f"that holds {_SEPARATOR_NAMES.get(self.separator, self.separator)} must stand in quotes"
-                        )
-                    yield Row(where, cells, positions, decimal_comma)
+                    fault = "" if len(cells) == len(self.columns) else self._cells_fault(len(cells))
+                    if fault and not torn:
+                        raise DataError(f"{where}: {fault}")
+                    yield Row(where, cells, positions, decimal_comma, fault)
             except (csv.Error, UnicodeError) as error:
                 where = f"{self.path} row {self.above + reader.line_num + 1}"
                 raise DataError(f"{where}: not a row of a text table ({error}); check its quotes") from None
+
+    def _cells_fault(self, count: int) -> str:
+        named = len(self.columns) - self.unnamed
+        return (
+            f"{count} cells; expected {named} like the first row; a cell that holds "
+            f"{_SEPARATOR_NAMES.get(self.separator, self.separator)} must stand in quotes"
+        )
 
 
 def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> Table:

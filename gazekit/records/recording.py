@@ -57,6 +57,7 @@ class Recording:
             and tells nothing of how the image was shown: ``pixels_per_degree`` are pixels of the original.
         file: the first ``source``. It stays where a copy has another one, and tells which recordings are of one file.
         notes: remarks for the user on how it was read; sentences that do not name the recording.
+        fault: why it cannot be used, such as a damaged row; then it has no rows. None for any other.
     """
 
     source: Path
@@ -78,6 +79,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     of_copy: bool = False
     file: Path | None = field(default=None, repr=False)
+    fault: str | None = None
 
     def __post_init__(self) -> None:
         """Remember the file. Raises: DataError if the arrays do not belong together, or time goes back."""
@@ -158,8 +160,10 @@ class Recording:
             image_height, image_width: size of the original image in pixels.
 
         Raises:
-            DataError: the samples are pixels of the screen, and the image's place on it is unknown.
+            DataError: it has a fault, or the samples are pixels of the screen, and the image's place on it is unknown.
         """
+        if self.fault is not None:
+            raise DataError(f"{self}: {self.fault}")
         if self.on_screen and self.centre is not None and image_width is not None:
             across, down = self.centre
             left_top = window(across - image_width / 2, down - image_height / 2)

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import groupby, islice, pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, samples
+from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
 
 IMAGE, SESSION = "DICOM_ID", "SESSION_ID"
 TIME, DURATION, VALID = "Time (in secs)", "FPOGD", "FPOGV"
@@ -43,21 +43,23 @@ class EgdCxr:
         """Yield one recording per image, in the order of the file.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, times that go back).
         """
         table = open_table(path, NEEDED)
         has_samples, onset = _has_samples(table), ONSET if ONSET in table.columns else TIME
-        image = None
-        with closing(table.rows()) as every:
-            for (image, _), rows in groupby(every, key=_image):
-                if has_samples:
-                    t_ms, x, y = samples(((row, _sample(row)) for row in rows), path)
-                    duration = None
-                else:
-                    t_ms, duration, x, y = fixations(((row, _fixation(row, onset)) for row in rows), path)
-                yield Recording(path, x, y, t_ms, duration, image=image, reader=READER)
-        if image is None:
-            raise no_gaze(path)
+
+        def read(about: tuple[str, str], rows: list[Row]) -> Recording:
+            t_ms = x = y = NOTHING
+            duration = None
+            if rows and has_samples:
+                t_ms, x, y = samples(((row, _sample(row)) for row in rows), path)
+            elif rows:
+                t_ms, duration, x, y = fixations(((row, _fixation(row, onset)) for row in rows), path)
+            return Recording(path, x, y, t_ms, duration, image=about[0], reader=READER)
+
+        with closing(table.rows(torn=True)) as every:
+            yield from recordings_of_runs(every, _image, read, path)
 
 
 def _image(row: Row) -> tuple[str, str]:
@@ -68,7 +70,8 @@ def _has_samples(table: Table) -> bool:
     """Say whether most rows share their fixation with the next row of the image."""
     if FIXATION not in table.columns:
         return False
-    rows = ((_image(row), row[FIXATION]) for row in islice(table.rows(), _LOOKED_AT))
+    good = (row for row in table.rows(torn=True) if not row.torn)
+    rows = ((row[IMAGE], row[FIXATION]) for row in islice(good, _LOOKED_AT))
     shared = [one[1] == other[1] for one, other in pairwise(rows) if one[0] == other[0]]
     return 2 * sum(shared) > len(shared)
 

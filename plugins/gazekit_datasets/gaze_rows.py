@@ -1,16 +1,22 @@
 """Turn rows of gaze tables into arrays, checked and ordered by time."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row
 from gazekit.records.arrays import Floats
+from gazekit.records.recording import Recording
 
+Key = TypeVar("Key")
+NOTHING = np.zeros(0)
+"""Rows of a recording that has a fault."""
 Values = tuple[float, ...]
 """Time in ms first, then the format's other values; NaN where lost."""
 
@@ -60,6 +66,63 @@ def believable(row: Row, values: Values) -> Values:
 def no_gaze(path: Path) -> DataError:
     """Make the error for a table without rows."""
     return DataError(f"{path}: holds no gaze; expected at least one row below the header")
+
+
+def recordings_of_runs(
+    rows: Iterable[Row], key: Callable[[Row], Key], read: Callable[[Key, list[Row]], Recording], path: Path
+) -> Iterator[Recording]:
+    """Yield a recording per run of rows with the same key; one whose rows cannot be read has no rows but a fault.
+
+    A row that does not say its key, as a torn one does not, is of the recordings before and after it.
+
+    Args:
+        rows: in the order of the file.
+        key: what tells one recording from another.
+        read: makes the recording of a key and its rows, or without rows an empty one.
+        path: the file, for messages.
+
+    Raises:
+        DataError: there is no row, or every recording has a fault; after these were yielded.
+    """
+    first: DataError | None = None
+    usable = 0
+    for about, run in _runs(rows, key):
+        try:
+            recording = read(about, run)
+            usable += 1
+        except DataError as error:
+            first = first or error
+            recording = replace(read(about, []), fault=fault_in(path, error))
+        yield recording
+    if not usable:
+        raise first or no_gaze(path)
+
+
+def fault_in(path: Path, error: DataError) -> str:
+    """Return the message of an error about a row without the file's name."""
+    return str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ")
+
+
+def _runs(rows: Iterable[Row], key: Callable[[Row], Key]) -> Iterator[tuple[Key, list[Row]]]:
+    now: Key | None = None
+    run: list[Row] = []
+    nameless: list[Row] = []
+    for row in rows:
+        try:
+            this = key(row)
+        except DataError:
+            run.append(row)
+            nameless.append(row)
+            continue
+        if now is not None and this != now:
+            yield now, run
+            run = nameless
+        now, nameless = this, []
+        run.append(row)
+    if now is not None:
+        yield now, run
+    elif run:
+        key(run[0])  # raises
 
 
 def _ascending(rows: Iterable[tuple[Row, Values]]) -> Iterator[tuple[Row, Values]]:

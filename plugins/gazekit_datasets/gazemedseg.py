@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import groupby
 from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place
+from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs
 
 IMAGE, ORDER, ONSET, DURATION = "IMAGE", "CURRENT_FIX_INDEX", "CURRENT_FIX_START", "CURRENT_FIX_DURATION"
 POSITION = ("CURRENT_FIX_X", "CURRENT_FIX_Y")
@@ -38,20 +37,21 @@ class GazeMedSeg:
         """Yield one recording per image, in the order of the file.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, an image size that is not > 0 (with
-                row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, an image size that is not > 0).
         """
         table = open_table(path, NEEDED)
         has_onset = ONSET in table.columns
-        image = None
-        with closing(table.rows()) as every:
-            for image, rows in groupby(every, key=lambda row: row.word(IMAGE)):
-                t_ms, duration, x, y = fixations(
-                    ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows), path
-                )
-                yield Recording(path, x, y, t_ms if has_onset else None, duration, image=image, reader=READER)
-        if image is None:
-            raise no_gaze(path)
+
+        def read(image: str, rows: list[Row]) -> Recording:
+            t_ms = duration = x = y = NOTHING
+            if rows:
+                timed = ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows)
+                t_ms, duration, x, y = fixations(timed, path)
+            return Recording(path, x, y, t_ms if has_onset else None, duration, image=image, reader=READER)
+
+        with closing(table.rows(torn=True)) as every:
+            yield from recordings_of_runs(every, lambda row: row.word(IMAGE), read, path)
 
 
 def _fixation(row: Row, order: str) -> Values:

@@ -15,7 +15,7 @@ from gazekit.errors import DataError
 from gazekit.records.arrays import Floats
 from gazekit.records.placement import shown_image
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import LARGEST
+from gazekit_datasets.gaze_rows import LARGEST, NOTHING, fault_in
 
 LARGEST_FILE = 64 * 2**20
 """Size limit in bytes; a day of reading stays far below it."""
@@ -60,10 +60,10 @@ class MicEye:
         return re.match(r"[^\n]*;[^;\n]*;\s*\[(\[|\])", start) is not None
 
     def read(self, path: Path) -> Iterator[Recording]:
-        """Yield one recording per row.
+        """Yield one recording per row; one with a fault for a row that is not MicEye's.
 
         Raises:
-            DataError: not readable, too large, or a row that is not MicEye's (with row).
+            DataError: not readable, too large, a row that names no image, or none without a fault (with row).
         """
         try:
             require_regular_file(path)
@@ -78,8 +78,19 @@ class MicEye:
         rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         if not rows:
             raise DataError(f"{path}: holds no gaze; expected a row path;class;gaze;boxes;point per image")
+        faults = []
         for number, line in rows:
-            yield self._recording(path, number, line)
+            try:
+                yield self._recording(path, number, line)
+            except DataError as error:
+                faults.append(error)
+                if ";" not in line:
+                    raise  # it names no image
+                image = line.rsplit(";", 4)[0] if line.count(";") > 3 else line.partition(";")[0]
+                about = {"image": image.strip(), "reader": _reader(path), "fault": fault_in(path, error)}
+                yield Recording(path, NOTHING, NOTHING, **about)  # type: ignore[arg-type]
+        if len(faults) == len(rows):
+            raise faults[0]
 
     def _recording(self, path: Path, number: int, line: str) -> Recording:
         cells = line.rsplit(";", 4)  # a folder may contain a semicolon, the four last cells cannot
@@ -88,13 +99,17 @@ class MicEye:
                 f"{path} row {number}: {len(cells)} cells; expected path;class;gaze;boxes;point of MicEye"
             )
         x, y, zoom = _gaze(cells[2], f"{path} row {number}")
-        named = _SESSION.fullmatch(path.stem)
-        about: dict[str, Any] = {"image": cells[0].strip(), "reader": named[1] if named else None}
+        about: dict[str, Any] = {"image": cells[0].strip(), "reader": _reader(path)}
         if zoom is None:
             border = (x <= 0) | (y <= 0) | (y >= self.display_height)
             return Recording(path, x, y, suspect=border, display_height=self.display_height, **about)
         x, y = shown_image(0.0, 0.0, zoom).apply(x, y)
         return Recording(path, x, y, **about)
+
+
+def _reader(path: Path) -> str | None:
+    named = _SESSION.fullmatch(path.stem)
+    return named[1] if named else None
 
 
 def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from gazekit.disk.plain_text import from_cell
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import Values, believable, no_gaze, place
+from gazekit_datasets.gaze_rows import NOTHING, Values, believable, fault_in, no_gaze, place
 
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
@@ -38,10 +38,12 @@ class _Rows:
     Args:
         values: time, duration, x, y and pixels per degree of every row, one after the other.
         shown: what the rows say; None until one says it.
+        fault: of the first row that cannot be read.
     """
 
     values: "array[float]" = field(default_factory=lambda: array("d"))
     shown: ShownAs | None = None
+    fault: DataError | None = None
 
     def add(self, row: Row, key: RecordingKey, shown: ShownAs, values: Values) -> None:
         """Append a row. Raises: DataError if time goes back, or the row contradicts those before."""
@@ -92,9 +94,11 @@ class Plain:
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield one recording per exam, view, reader and sitting, in the order in which they first appear.
 
+        One has a fault (with row) where a cell is no number, times go back, or a stretch or a display size changes. A
+        row that does not say its recording, as a torn one does not, is a fault of those before and after it.
+
         Raises:
-            DataError: not readable, wrong columns, a cell that is no number, times that go back, a stretch or a
-                display size that changes within a recording (with row).
+            DataError: not readable, wrong columns, or no recording without a fault.
         """
         table = open_table(path)
         if not self.fits(path):
@@ -103,20 +107,16 @@ class Plain:
                 f"or {','.join(FIXATIONS)} for fixations"
             )
         fixations = set(FIXATIONS) <= set(table.columns)
-        groups: dict[RecordingKey, _Rows] = {}
-        # by the cells that say them, the same in most rows
-        known: dict[tuple[str, ...], tuple[RecordingKey, ShownAs]] = {}
-        named = [table.columns.index(name) for name in _NAMED if name in table.columns]
-        for row in table.rows():
-            cells = tuple(row.cells[column] for column in named)
-            if (about := known.get(cells)) is None:
-                about = known[cells] = _key(row), _shown(row)
-            if (rows := groups.get(about[0])) is None:
-                rows = groups[about[0]] = _Rows()
-            rows.add(row, *about, believable(row, _values(row, fixations=fixations)))
-        if not groups:
-            raise no_gaze(path)
+        groups = _grouped(table, fixations=fixations)
+        if all(rows.fault for rows in groups.values()):
+            raise next((rows.fault for rows in groups.values() if rows.fault), no_gaze(path))
         for (exam, view, reader, _), rows in groups.items():
+            if rows.fault is not None:
+                fault = fault_in(path, rows.fault)
+                yield Recording(
+                    *(path, NOTHING, NOTHING, None, None, exam, view), reader=reader or None, fault=fault
+                )
+                continue
             t_ms, duration, x, y, degree = np.array(rows.values).reshape(-1, 5).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
             stretch, width, height = rows.shown or _BLANK
@@ -130,6 +130,40 @@ class Plain:
                 display_height=height,
                 of_copy=width is not None,
             )
+
+
+def _grouped(table: Table, *, fixations: bool) -> dict[RecordingKey, _Rows]:
+    """Read the rows of each recording, up to its first fault. Raises: DataError if no row says its recording."""
+    groups: dict[RecordingKey, _Rows] = {}
+    # by the cells that say them, the same in most rows
+    known: dict[tuple[str, ...], tuple[RecordingKey, ShownAs]] = {}
+    named = [table.columns.index(name) for name in _NAMED if name in table.columns]
+    before: _Rows | None = None
+    fault: DataError | None = None
+    for row in table.rows(torn=True):
+        cells = () if row.torn else tuple(row.cells[column] for column in named)
+        try:
+            key = known[cells][0] if cells in known else _key(row)
+        except DataError as error:
+            fault = error
+            if before is not None:
+                before.fault = before.fault or error
+            continue
+        if (rows := groups.get(key)) is None:
+            rows = groups[key] = _Rows()
+        rows.fault = rows.fault or fault
+        before, fault = rows, None
+        if rows.fault is not None:
+            continue
+        try:
+            if (about := known.get(cells)) is None:
+                about = known[cells] = key, _shown(row)
+            rows.add(row, *about, believable(row, _values(row, fixations=fixations)))
+        except DataError as error:
+            rows.fault = error
+    if fault is not None and before is None:
+        raise fault
+    return groups
 
 
 def _key(row: Row) -> RecordingKey:

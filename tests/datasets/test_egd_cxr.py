@@ -114,3 +114,21 @@ def test_faults_are_named_with_file_and_row(tmp_path, text, message):
         read(tmp_path, text)
     assert "fixations.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "faulty", "fault"),
+    [
+        ("b,zero,0,0,1,1,5,5", "b", "row 4: Time (in secs) is 'zero'; expected a number"),
+        ("b,0,0", "b", "row 4: 3 cells; expected 8"),
+        ("b,1,0,0,1,1,5,5\nc,0,0", "bc", "row 5: 3 cells; expected 8"),
+    ],
+)
+def test_a_damaged_row_costs_the_gaze_on_its_image_or_those_beside_it(tmp_path, row, faulty, fault):
+    last = "b,9,0,0,1,1,6,6\n" * (faulty == "b")
+    text = SHORT + f"a,0,0,0,1,1,5,5\nb,0,0,0,1,1,6,6\n{row}\n{last}c,0,0,0,1,1,7,7\nd,0,0,0,1,1,8,8\n"
+    found = read(tmp_path, text)
+    assert [each.image for each in found] == ["a", "b", "c", "d"]
+    assert {each.image for each in found if each.fault is not None} == set(faulty)
+    assert all(len(each.x) == (each.fault is None) for each in found)
+    assert all(each.fault.startswith(fault) for each in found if each.fault is not None)

@@ -79,3 +79,13 @@ def test_faults_are_named_with_file_and_row(tmp_path, text, message):
 def test_a_lost_place(tmp_path):
     (found,) = read(tmp_path, ONSET + "a,1,,0.5,10,100,100,1\n")
     assert np.isnan(found.x).all()
+
+
+def test_a_torn_row_costs_the_gaze_on_its_image_alone(tmp_path):
+    text = (
+        HEADER
+        + "a,1,0.5,0.5,10,100,100\nb,1,0.5,0.5,10,100,100\nb,2,0.5\nb,3,0.5,0.5,10,100,100\nc,1,0.5,0.5,10,9,9\n"
+    )
+    found = read(tmp_path, text)
+    assert [(each.image, len(each.x)) for each in found] == [("a", 1), ("b", 0), ("c", 1)]
+    assert found[1].fault.startswith("row 4: 3 cells; expected 7")

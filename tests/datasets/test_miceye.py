@@ -106,11 +106,26 @@ def test_an_image_passed_over_without_a_sample(tmp_path):
     ids=lambda gaze: gaze[:24],
 )
 def test_gaze_that_is_not_miceyes_is_refused_with_its_row(tmp_path, gaze):
-    path = write(tmp_path, v1([[1, 2]]), v1(gaze))
-    with pytest.raises(DataError, match=r"ZLC2020-10-28-13-36\.csv row 2: ") as caught:
-        list(MicEye().read(path))
+    good, bad = MicEye().read(write(tmp_path, v1([[1, 2]]), v1(gaze)))
+    assert (good.fault, len(good.x)) == (None, 1)
+    assert (bad.image, bad.reader, len(bad.x)) == (good.image, "ZLC", 0)
+    assert bad.fault.startswith("row 2: ") and "\n" not in bad.fault and len(bad.fault) < 400
+    with pytest.raises(DataError, match=r"ZLC2020-10-28-13-36\.csv row 1: ") as caught:
+        list(MicEye().read(write(tmp_path, v1(gaze))))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_a_row_cut_off_after_its_image_costs_that_image_and_one_before_it_the_file(tmp_path):
+    path = write(tmp_path, v1([[1, 2]]))
+    whole = path.read_text()
+    path.write_text(whole + "D:\\b.png;1;[[3, 4], [5,")
+    good, bad = MicEye().read(path)
+    assert (good.fault, bad.image) == (None, "D:\\b.png")
+    assert bad.fault == "row 2: 3 cells; expected path;class;gaze;boxes;point of MicEye"
+    path.write_text(whole + "D:\\b.p")
+    with pytest.raises(DataError, match="row 2: 1 cells; expected"):
+        list(MicEye().read(path))
 
 
 def test_files_that_are_no_log(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Plain gaze tables are read, or refused with one clear line for each fault."""
 
+import re
+
 import numpy as np
 import pytest
 from gazekit_datasets.plain import Plain
@@ -66,10 +68,7 @@ def test_byte_order_mark_windows_lines_spaces_and_any_column_order(tmp_path):
             "row 3: time nan ms after 0 ms.*or blank ones for a whole view",
         ),
         (SAMPLES + "A,cc,,1,2\nA,cc,3,1,2\n", "row 3: time 3 ms after nan ms"),
-        (
-            SAMPLES + "A,cc,0,1,2\nB,cc,50,1,2\nA,cc,20,1,2\nB,cc,40,1,2\n",
-            "row 5: time 40 ms after 50 ms for exam B",
-        ),
+        (SAMPLES + "B,cc,50,1,2\nB,cc,40,1,2\n", "row 3: time 40 ms after 50 ms for exam B"),
         (SAMPLES + "A,cc,0,1,2\nA,cc,0,1,5,2,5\n", "row 3: 7 cells; expected 5"),
         (SAMPLES + " ,cc,0,1,2\n", "row 2: exam_id is empty"),
         (SAMPLES + "A,,0,1,2\n", "row 2: view is empty"),
@@ -77,7 +76,7 @@ def test_byte_order_mark_windows_lines_spaces_and_any_column_order(tmp_path):
         (SAMPLES + "A,cc,0," + "9" * 200_000 + ",2\n", "not a row of a text table"),
     ],
 )
-def test_faults_are_named_with_file_and_row(tmp_path, text, message):
+def test_a_whole_file_of_faults_is_named_with_file_and_row(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, text)
     assert "gaze.csv" in str(caught.value)
@@ -174,3 +173,40 @@ def test_no_stretch_is_a_stretch_of_1_and_rounding_is_no_change(tmp_path):
     assert found.stretch == 1
     with pytest.raises(DataError, match=r"stretch is 1\.2 after"):
         read(tmp_path, header + "A,cc,0,30,20,\nA,cc,16,31,20,1.2\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "faulty", "fault"),
+    [
+        ("B,cc,50,1x,2", "B", "row 4: x is '1x'; expected a number, or an empty cell where it was lost"),
+        ("B,cc,5,1,2", "B", "row 4: time 5 ms after 10 ms for exam B view cc"),
+        ("B,cc,5", "B", "row 4: 3 cells; expected 5 like the first row"),
+        (",cc,50,1,2", "B", "row 4: exam_id is empty"),
+        ("B,cc,20,1,2\nC,mlo,0,8,9,7", "BC", "row 5: 6 cells; expected 5"),
+    ],
+)
+def test_a_damaged_row_costs_its_recording_or_those_beside_it(tmp_path, row, faulty, fault):
+    text = (
+        SAMPLES
+        + f"A,cc,0,1,2\nB,cc,10,1,2\n{row}\n"
+        + "B,cc,60,3,4\n" * (faulty == "B")
+        + "C,mlo,0,5,6\nD,cc,0,7,8\n"
+    )
+    found = read(tmp_path, text)
+    assert [each.exam_id for each in found] == ["A", "B", "C", "D"]
+    assert {each.exam_id for each in found if each.fault is not None} == set(faulty)
+    for each in found:
+        if each.fault is None:
+            assert len(each.x) == 1
+            continue
+        assert each.fault.startswith(fault) and len(each.x) == 0
+        with pytest.raises(
+            DataError, match=re.escape(f"gaze.csv (exam {each.exam_id}, view {each.view}): {fault}")
+        ):
+            each.in_image_pixels(100, 100)
+
+
+def test_a_file_that_ends_in_a_row_cut_off_costs_the_last_recording(tmp_path):
+    first, last = read(tmp_path, SAMPLES + "A,cc,0,1,2\nB,cc,0,3,4\nB,cc,1")
+    assert (first.fault, last.exam_id) == (None, "B")
+    assert last.fault.startswith("row 4: 3 cells; expected 5 like the first row")

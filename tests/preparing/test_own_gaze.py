@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gazekit_datasets.plain import Plain
 from made_preparation import Listed, X, Y, run, validate, write_exams
 
 from gazekit.errors import DataError
@@ -160,3 +161,31 @@ def test_what_is_left_out_for_its_folder_is_said(tmp_path):
     assert line.startswith(
         "gaze on e0 cc: 1 more in its file: not joined, because recordings of several folders"
     )
+
+
+def test_a_torn_row_of_a_table_that_exams_share_costs_one_of_them_its_gaze(tmp_path):
+    exams = write_exams(tmp_path / "raw", 4)
+    table = tmp_path / "raw" / "gaze.csv"
+    rows = [[f"e{number},cc,0,300,{X},{Y}", f"e{number},cc,300,300,{X},{Y}"] for number in range(4)]
+    rows[2].insert(1, f"e2,cc,{X}")
+    table.write_text(
+        "\n".join(["exam_id,view,start_ms,duration_ms,x,y", *(line for some in rows for line in some)]) + "\n"
+    )
+    exams = [replace(exam, gaze={"cc": table}) for exam in exams]
+    options = {"crop": "none", "jobs": 0, "gaze_reader": lambda _: Plain()}
+    summary = run(exams, tmp_path / "raw", tmp_path / "out", **options)
+    assert (summary.exams, summary.with_gaze["cc"]) == (4, 3)
+    (refused,) = summary.refused_gaze
+    assert (refused.about, refused.what) == (
+        "e2 cc",
+        "the gaze file of view cc (exam e2, view cc): row 7: 3 cells; expected 6 like the first row; a cell that holds "
+        "a comma must stand in quotes",
+    )
+    ((_, _, told),) = validate(Listed(exams), tmp_path / "raw", **options).faults.refused_gaze
+    assert told.startswith("gaze.csv (exam e2, view cc): row 7: 3 cells")
+    with pytest.raises(DataError, match=r"exam e2: gaze on cc: .* row 7: 3 cells"):
+        run(exams, tmp_path / "raw", tmp_path / "strict", on_bad_exam="error", **options)
+    joined = run(
+        exams, tmp_path / "raw", tmp_path / "joined", recordings=list(Plain().read(table)), **options
+    )
+    assert (joined.with_gaze["cc"], [each.about for each in joined.refused_gaze]) == (3, ["e2 cc"])
