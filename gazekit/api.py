@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from gazekit.disk.atomic import check_place
-from gazekit.disk.wording import counted
-from gazekit.errors import ConfigurationError, DataError, GazekitError
-from gazekit.gaze.formats import gaze_files
-from gazekit.gaze.image_names import check_named, named_by_table
+from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.gaze.collecting import read_all
+from gazekit.gaze.image_names import check_named
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
-from gazekit.gaze.readers import of_readers, only_readers
+from gazekit.gaze.readers import only_readers
 from gazekit.machine import choose_device
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
@@ -395,15 +394,14 @@ def prepare(
     check_named(None if names is None else Path(names), gaze)
     recordings = None
     if gaze is not None:
-        files, others = gaze_files(Path(gaze), readers)
-        if others:
-            note(f"warning: {counted(len(others), 'file')} in {gaze} without gaze recordings, skipped")
-        found = [recording for file in files for recording in file.read()]
-        named = named_by_table(found, None if names is None else Path(names))
-        try:
-            recordings = of_readers(named, wanted)
-        except DataError as error:
-            raise DataError(f"{gaze}: {error}") from None
+        recordings = read_all(
+            Path(gaze),
+            readers,
+            _warner(note),
+            names=None if names is None else Path(names),
+            wanted=wanted,
+            strict=settings.get("on_bad_exam") == "error",
+        )
     given = {name: value for name, value in settings.items() if value is not None}
     raw = RawData(
         registry.create("dataset", kind, **(options or {})),

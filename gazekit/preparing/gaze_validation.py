@@ -7,9 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings
-from gazekit.gaze.formats import GazeFile
 from gazekit.gaze.matching import ExamView, Joined
 from gazekit.gaze.quality import RecordingCheck, doubts_about
 from gazekit.preparing.image_check import Drawing, ViewCheck, Viewed, check_view
@@ -87,18 +85,6 @@ class Checked:
             "image_fault": self.image_refused,  # its name until 0.1
             "doubts": self.doubts,
         }
-
-
-def read_files(files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
-    """Read the recordings of all files, with a sentence per unreadable file."""
-    found: list[Recording] = []
-    faults = []
-    for file in files:
-        try:
-            found += file.read()
-        except DataError as error:
-            faults.append(str(error))
-    return found, faults
 
 
 def check_all(

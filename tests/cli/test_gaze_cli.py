@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -548,3 +549,42 @@ def test_real_recordings_are_recognised_and_give_fixations(name: str, format_nam
     assert {each["format"] for each in result["recordings"]} == {format_name}
     assert sum(each["fixations"] or 0 for each in result["recordings"]) > 0
     assert all(100 <= each["rate_hz"] <= 2000 for each in result["recordings"] if each["rows"] > 100)
+
+
+def test_a_gaze_file_that_cannot_be_read_costs_itself(images: Path, recordings: Path, tmp_path: Path) -> None:
+    gaze = tmp_path / "gaze"
+    shutil.copytree(recordings, gaze)
+    whole = (gaze / "e001_cc.csv").read_bytes()
+    (gaze / "e001_cc.csv").write_bytes(whole[:400] + b"\0" * 40)
+    (gaze / "e002_cc.csv").write_bytes(b"PK\x03\x04" + whole)
+    common = ["--size", "16", "--crop", "none", "--gaze", gaze]
+    said = gazekit("data", "prepare", "folder", images, tmp_path / "p", *common).stderr
+    expected = [
+        f"2 files in {gaze} without gaze recordings, skipped: e002_cc.csv, notes.txt",
+        f"{gaze / 'e002_cc.csv'}: not a gaze recording as it is, but an archive; unpack it first",
+        f"{gaze / 'e001_cc.csv'} row 14: contains bytes that are not text (zeros, as a crash leaves them); expected a "
+        "text table; copy it again from its source; skipped",
+    ]
+    assert [line for line in said.splitlines() if "skipped" in line or "archive" in line] == [
+        f"warning: {line}" for line in expected
+    ]
+    prepared = PreparedDataset.open(tmp_path / "p")
+    assert [bool(prepared.readers(exam, "cc")) for exam in range(4)] == [True, False, False, True]
+
+    told: list[str] = []
+    options = {"size": 16, "crop": "none", "gaze": gaze, "note": told.append}
+    ours = python.prepare("folder", images, tmp_path / "q", **options)
+    assert ours.fingerprint == prepared.fingerprint
+    assert all(f"warning: {line}" in told for line in expected)
+
+    stopped = gazekit(
+        "data", "prepare", "folder", images, tmp_path / "r", *common, "--on-bad-exam", "error", code=3
+    ).stderr
+    assert "e001_cc.csv row 14: contains bytes that are not text" in stopped
+    with pytest.raises(DataError, match=r"e001_cc\.csv row 14: contains bytes"):
+        python.prepare("folder", images, tmp_path / "s", on_bad_exam="error", **options)
+    table = tmp_path / "all.csv"
+    gazekit("gaze", "import", gaze, table, *joined_to(images))
+    assert {(row["exam_id"], row["view"]) for row in rows_of(table)} >= {("e000", "cc"), ("e001", "mlo")}
+    alone = ["--gaze", gaze / "e001_cc.csv", "--size", "16"]
+    gazekit("data", "prepare", "folder", images, tmp_path / "t", *alone, code=3)

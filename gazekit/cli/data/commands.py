@@ -119,7 +119,8 @@ def prepare(
     check_named(names, gaze)
     kind, positive = data_source(dataset, overrides)
     readers, detection = readers_and_settings(gaze_format, gaze_settings, "--gaze-set")
-    recordings = None if gaze is None else read_recordings(gaze, readers, names, reader)
+    strict = on_bad_exam == "error"
+    recordings = None if gaze is None else read_recordings(gaze, readers, names, reader, strict=strict)
     raw = RawData(
         kind,
         source,

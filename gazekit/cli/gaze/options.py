@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.disk.wording import counted, first_few
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GazeReader
@@ -55,9 +55,6 @@ ImageName = Annotated[
     typer.Option(help="Name of the image in the recordings, if it is not the file's name."),
 ]
 
-_LINES = 8
-"""Maximum number of warnings about recordings."""
-
 
 def options_of(items: Sequence[str] | None, flag: str = "--set") -> dict[str, Any]:
     """Parse the ``OPTION=VALUE`` items of a command's option into a table. Raises: ConfigurationError."""
@@ -98,41 +95,23 @@ def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":
 
 def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
     """Find the gaze files of a file or folder; report files that fit no format. Raises: DataError."""
-    from gazekit.gaze.formats import gaze_files
-    from gazekit.gaze.remedies import remedy_of
+    from gazekit.gaze.collecting import find_files
 
-    found, others = gaze_files(source, readers)
-    if others:
-        names = first_few(path.name for path in others)
-        console.warn(f"{counted(len(others), 'file')} in {source} without gaze recordings, skipped: {names}")
-        for remedy in list(filter(None, map(remedy_of, others)))[:_LINES]:
-            console.warn(remedy)
-    return found
+    return find_files(source, readers, console.warn)
 
 
 def read_recordings(
-    source: Path, readers: "Readers", names: Path | None = None, wanted: Sequence[str] | None = None
+    source: Path,
+    readers: "Readers",
+    names: Path | None = None,
+    wanted: Sequence[str] | None = None,
+    *,
+    strict: bool = False,
 ) -> "list[Recording]":
-    """Read the recordings of a file or folder, named by a table if there is one, of the chosen readers or of all.
+    """Read the recordings of a file or folder; report what is skipped or looks wrong; see ``gaze.collecting``."""
+    from gazekit.gaze.collecting import read_all
 
-    Doubts about how they were read are reported. Raises: DataError.
-    """
-    from gazekit.errors import DataError
-    from gazekit.gaze.image_names import named_by_table
-    from gazekit.gaze.lost import doubts_of_reading
-    from gazekit.gaze.readers import of_readers
-
-    found = [recording for file in find_gaze_files(source, readers) for recording in file.read()]
-    try:
-        found = of_readers(named_by_table(found, names), wanted or ())
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from None
-    doubts = [
-        f"{about[0]}: {sentence}" + (f" (and {len(about) - 1} more)" if len(about) > 1 else "")
-        for sentence, about in doubts_of_reading(found).items()
-    ]
-    console.warn_each(doubts, _LINES, "like these; gazekit gaze validate --json lists all")
-    return found
+    return read_all(source, readers, console.warn, names=names, wanted=wanted or (), strict=strict)
 
 
 def of_exam(

@@ -77,18 +77,19 @@ def validate(
     recordings that look wrong.
     """
     from gazekit.errors import DataError
+    from gazekit.gaze.collecting import read_files
     from gazekit.gaze.image_names import named_by_table
     from gazekit.gaze.matching import join
     from gazekit.gaze.readers import of_readers
     from gazekit.machine import available_cores
-    from gazekit.preparing.gaze_validation import check_all, read_files
+    from gazekit.preparing.gaze_validation import check_all
 
     _check_options(dataset, source, overlays)
     readers, detection = readers_and_settings(gaze_format, settings)
     files = find_gaze_files(recordings, readers)
     found, unreadable = read_files(files)
     if not found:
-        raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
+        raise DataError(f"{recordings}: the files hold no recording")
     found = of_readers(named_by_table(found, names), reader or ())
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
     region = _region(dataset, dataset_settings, crop) if dataset else None

@@ -1,0 +1,93 @@
+"""Read the gaze recordings of a file or a folder, and tell what is skipped or looks wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazekit.disk.wording import counted, first_few
+from gazekit.errors import DataError
+from gazekit.gaze.formats import GazeFile, gaze_files
+from gazekit.gaze.image_names import named_by_table
+from gazekit.gaze.lost import doubts_of_reading
+from gazekit.gaze.readers import of_readers
+from gazekit.gaze.remedies import remedy_of
+from gazekit.records.recording import Recording
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import GazeReader
+
+LINES = 8
+"""Maximum number of warnings of one sort."""
+_ALL = "like these; gazekit gaze validate --json lists all"
+
+
+def find_files(
+    source: Path, readers: "Mapping[str, GazeReader]", warn: Callable[[str], None]
+) -> list[GazeFile]:
+    """Find the gaze files of a file or folder, and warn of files that fit no format. Raises: DataError."""
+    found, others = gaze_files(source, readers)
+    if others:
+        names = first_few(path.name for path in others)
+        warn(f"{counted(len(others), 'file')} in {source} without gaze recordings, skipped: {names}")
+        for remedy in list(filter(None, map(remedy_of, others)))[:LINES]:
+            warn(remedy)
+    return found
+
+
+def read_files(files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
+    """Read the recordings of all files, with a sentence per unreadable file. Raises: DataError: none is readable."""
+    found: list[Recording] = []
+    faults = []
+    for file in files:
+        try:
+            found += file.read()
+        except DataError as error:
+            faults.append(str(error))
+    if not found and faults:
+        raise DataError(faults[0])
+    return found, faults
+
+
+def read_all(
+    source: Path,
+    readers: "Mapping[str, GazeReader]",
+    warn: Callable[[str], None],
+    *,
+    names: Path | None = None,
+    wanted: Sequence[str] = (),
+    strict: bool = False,
+) -> list[Recording]:
+    """Read all recordings; files that cannot be read are skipped with a warning, and doubts about the others are told.
+
+    Args:
+        source: a gaze file, or a folder of them.
+        readers: name of a format → its reader.
+        warn: told what is skipped and what looks wrong, in one line each.
+        names: table of the images that names in the recordings stand for.
+        wanted: names of the readers whose recordings are used; empty takes all.
+        strict: raise at a file that cannot be read, instead of skipping it.
+
+    Raises:
+        DataError: no recording; a reader has none; with ``strict``, a file that cannot be read.
+    """
+    found, faults = read_files(find_files(source, readers, warn))
+    if strict and faults:
+        raise DataError(faults[0])
+    _warn_each([f"{fault}; skipped" for fault in faults], warn)
+    try:
+        found = of_readers(named_by_table(found, names), wanted)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    doubts = [
+        f"{about[0]}: {sentence}" + (f" (and {len(about) - 1} more)" if len(about) > 1 else "")
+        for sentence, about in doubts_of_reading(found).items()
+    ]
+    _warn_each(doubts, warn)
+    return found
+
+
+def _warn_each(lines: Sequence[str], warn: Callable[[str], None]) -> None:
+    for line in lines[:LINES]:
+        warn(line)
+    if len(lines) > LINES:
+        warn(f"and {len(lines) - LINES} more {_ALL}")
