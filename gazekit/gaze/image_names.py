@@ -201,7 +201,7 @@ def _check_one_image(recordings: Sequence[Recording], image: Path) -> None:
 
 
 def _named(recording: Recording, names: dict[str, Meant]) -> Recording:
-    for used in filter(None, (recording.image, recording.source.name)):
+    for used in filter(None, (recording.image, str(recording.source))):
         parts = parts_of(used)
         tails = ["/".join(parts[start:]) for start in range(len(parts))]
         meant = next((names[n] for tail in tails for n in (tail, without_suffix(tail)) if n in names), None)

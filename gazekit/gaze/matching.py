@@ -62,7 +62,7 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     one counts that shares most folders with the recording's name. Recordings that call one image alike, by a name that
     tells no exam, but in several folders of one exam each, are joined only if these are the image's: of ``P1/cc.png``
     and ``P2/cc.png``, at most one is ``P1/cc.dcm``.
-    A recording that names nothing is matched by its file name: ``a_cc.csv`` or ``a_cc.dcm.csv``.
+    A recording that names nothing is matched by the path of its file: ``a_cc.csv``, ``a_cc.dcm.csv`` or ``P1/cc.csv``.
 
     Args:
         recordings: any recordings.
@@ -213,10 +213,10 @@ def _by_image(
     recordings: Sequence[Recording], images: _Images, exams: Mapping[str, Exam]
 ) -> list[tuple[ExamView | None, bool]]:
     """Find the image that each recording names, and say whether its folders leave that open. Raises: DataError."""
+    is_file = [not (each.image or each.exam_id or each.view) for each in recordings]  # it names nothing
     named = [
-        each.image
-        or ("" if each.exam_id or each.view else each.source.name)  # by its file if it names nothing
-        for each in recordings
+        str(each.file) if by_file else each.image or ""
+        for each, by_file in zip(recordings, is_file, strict=True)
     ]
     folders_of: dict[str, set[PathParts]] = {}
     for name in filter(None, named):
@@ -239,6 +239,9 @@ def _by_image(
             raise DataError(_fits_several(recording, sorted(called.keys)))
     for (exam_id, _), some in claims.items():
         kept = told_apart([parts_of(named[number])[:-1] for number, _ in some], [each for _, each in some])
+        if not any(shared_folders(parts_of(named[number])[:-1], each) for number, each in some):
+            # a folder of gaze files alone, such as a reader's, tells nothing
+            kept = [can_be or is_file[number] for (number, _), can_be in zip(some, kept, strict=True)]
         doubtful |= {
             number
             for (number, _), can_be in zip(some, kept, strict=True)

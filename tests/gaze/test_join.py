@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gazekit.errors import DataError
-from gazekit.gaze.image_names import looking_at, named_by, read_names
+from gazekit.gaze.image_names import Meant, looking_at, named_by, read_names
 from gazekit.gaze.matching import DOUBTFUL, join
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
@@ -313,3 +313,38 @@ def test_the_share_of_a_network_path_is_a_folder():
     exams = [exam(f"E{i}", cc=f"/d/P{i}/cc.png") for i in (1, 2)]
     joined = join([recording(image="\\\\server\\P2\\cc.png")], exams)
     assert list(joined.matched) == [("E2", "cc")]
+
+
+def of_file(path):
+    return Recording(Path(path), np.zeros(1), np.zeros(1))
+
+
+def test_a_recording_that_names_nothing_is_of_the_image_in_the_folder_of_its_name():
+    exams = [exam(f"e{number}", cc=f"/data/raw/P{number}/cc.png") for number in (1, 2)]
+    first, second = of_file("/home/gaze/P1/cc.csv"), of_file("/home/gaze/P2/cc.csv")
+    joined = join([second, first], exams)
+    assert joined.matched == {("e1", "cc"): [first], ("e2", "cc"): [second]}
+    alone = join([first, second], [exams[0], exam("e3", cc="/data/raw/P3/a_0003.png")])
+    assert alone.matched == {("e1", "cc"): [first]}
+    (left,) = alone.unmatched_recordings
+    assert left.notes == (DOUBTFUL,)
+
+
+def test_folders_that_tell_no_image_of_nameless_recordings_cost_nothing_or_those_alone():
+    exams = [exam("e1", cc="/data/raw/P1/cc.png"), exam("e2", cc="/data/raw/P2/cc.png")]
+    known = of_file("/home/gaze/P1/cc.csv")
+    joined = join([known, of_file("/home/gaze/one/cc.csv")], exams)
+    assert joined.matched == {("e1", "cc"): [known]}
+    assert joined.unmatched_recordings[0].notes == (DOUBTFUL,)
+    readers = [of_file("/home/gaze/ann/a.csv"), of_file("/home/gaze/ben/a.csv")]
+    assert join(readers, [exam("x", cc="/data/raw/a.png")]).matched == {("x", "cc"): readers}
+
+
+def test_a_table_names_files_by_their_folders_too():
+    recordings = [of_file("/home/gaze/one/cc.csv"), of_file("/home/gaze/two/cc.csv")]
+    names = {"one/cc": Meant("e1", "cc"), "two/cc.csv": Meant("e2", "mlo", "Ann")}
+    found = named_by(recordings, names)
+    assert [(each.exam_id, each.view, each.reader) for each in found] == [
+        ("e1", "cc", None),
+        ("e2", "mlo", "Ann"),
+    ]
