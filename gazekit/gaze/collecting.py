@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gazekit.disk.wording import counted, first_few
 from gazekit.errors import DataError
-from gazekit.gaze.formats import GazeFile, gaze_files
+from gazekit.gaze.formats import GazeFile, gaze_files, nothing_read
 from gazekit.gaze.image_names import named_by_table
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import of_readers
@@ -34,8 +34,8 @@ def find_files(
     return found
 
 
-def read_files(files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
-    """Read the recordings of all files, with a sentence per unreadable file. Raises: DataError: none is readable."""
+def read_files(source: Path, files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
+    """Read the recordings of all files, with a sentence per unreadable file. Raises: DataError: there is none."""
     found: list[Recording] = []
     faults = []
     for file in files:
@@ -43,8 +43,8 @@ def read_files(files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
             found += file.read()
         except DataError as error:
             faults.append(str(error))
-    if not found and faults:
-        raise DataError(faults[0])
+    if not found:
+        raise DataError(faults[0]) if faults else nothing_read(source, files)
     return found, faults
 
 
@@ -70,7 +70,7 @@ def read_all(
     Raises:
         DataError: no recording; a reader has none; with ``strict``, a file that cannot be read.
     """
-    found, faults = read_files(find_files(source, readers, warn))
+    found, faults = read_files(source, find_files(source, readers, warn))
     if strict and faults:
         raise DataError(faults[0])
     _warn_each([f"{fault}; skipped" for fault in faults], warn)

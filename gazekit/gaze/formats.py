@@ -2,12 +2,13 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gazekit.disk.walk import files_below
+from gazekit.disk.wording import first_few
 from gazekit.errors import DataError, PluginError
 from gazekit.gaze.remedies import remedy_of
 from gazekit.reading.table import first_columns
@@ -75,7 +76,7 @@ def files_beside(reader: "GazeReader", path: Path) -> list[Path]:
 
 
 def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[GazeFile], list[Path]]:
-    """List the gaze files of a folder and its subfolders, sorted, and the files that fit no format.
+    """List the gaze files of a folder and its subfolders, sorted, and the files that no format reads.
 
     Hidden files and the litter of file managers are skipped. A single file with a single reader is not checked here, so
     that the reader can say what is wrong with it.
@@ -102,7 +103,27 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
         raise DataError(
             f"{source}: none of its {len(files)} files is a gaze recording; {_misfit(files[0], readers)}"
         )
-    return found, [path for path, name in fitting if name is None]
+    others = [path for path, name in fitting if name is None]
+    if others:
+        beside = {other.absolute() for file in found for other in files_beside(file.reader, file.path)}
+        others = [path for path in others if path.absolute() not in beside]
+    return found, others
+
+
+def nothing_read(source: Path, files: Sequence[GazeFile]) -> DataError:
+    """Make the error for files without recordings: the gaze of one may be read from another."""
+    where = [
+        other.name
+        for file in files
+        for other in files_beside(file.reader, file.path)
+        if _fits(file.format, file.reader, other)
+    ]
+    if not where:
+        return DataError(f"{source}: the files hold no recording; expected gaze")
+    return DataError(
+        f"{source}: no recording of its own; its gaze is read from {first_few(dict.fromkeys(where), most=2)}; give "
+        f"that file, or see the options of the format (gazekit plugins show gaze_reader {files[0].format})"
+    )
 
 
 def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:

@@ -40,6 +40,7 @@ def gazekit_regions() -> Mapping[str, "type[RegionFinder]"]:
 @hookimpl
 def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     """Offer readers for plain tables and the formats of eye trackers, viewers and public gaze sets."""
+    from gazekit_datasets.bids import Bids
     from gazekit_datasets.egd_cxr import EgdCxr
     from gazekit_datasets.eyelink import EyeLink
     from gazekit_datasets.gazemedseg import GazeMedSeg
@@ -52,6 +53,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     from gazekit_datasets.viewer_log import ViewerLog
 
     return {
+        "bids": Bids,
         "egd_cxr": EgdCxr,
         "eyelink": EyeLink,
         "gazemedseg": GazeMedSeg,

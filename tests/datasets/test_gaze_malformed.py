@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from damages import REFUSED, SURVIVED
-from gaze_formats import FOLDER, MINIATURES, READERS, no_hang, outcome
+from gaze_formats import FILES, FOLDER, MINIATURES, READERS, no_hang, outcome
 
 from gazekit.errors import DataError
 
@@ -72,11 +72,9 @@ def test_what_may_not_be_read_is_refused(name: str, beside: Path) -> None:
 
 
 def test_one_reader_fits_each_miniature() -> None:
-    fitting = {
-        path.stem: [name for name, reader in READERS.items() if reader.fits(path)]
-        for path in FOLDER.iterdir()
-    }
-    assert fitting == {name: [name] for name in READERS}
+    fitting = {path: [name for name, reader in READERS.items() if reader.fits(path)] for path in FILES}
+    named = {path: [name] for name, path in MINIATURES.items()}
+    assert fitting == {path: named.get(path, []) for path in FILES}
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real files are not here")

@@ -14,8 +14,9 @@ from gazekit.gaze.heat_map import heat_map
 from gazekit.records.recording import Recording
 
 FOLDER = Path(__file__).parent / "gaze_files"
-MINIATURES = {path.stem: path for path in sorted(FOLDER.iterdir())}
-"""Named after their reader, which reads them with its default options."""
+FILES = sorted(FOLDER.iterdir())
+MINIATURES = {path.stem.removesuffix("_physio"): path for path in FILES if path.suffix != ".json"}
+"""Named after their reader, which reads them with its default options; BIDS has a name and a sidecar beside."""
 
 REGISTRY = gazekit.load_registry()
 READERS = {
@@ -59,7 +60,7 @@ def outcome(name: str, path: Path, seconds: float = 10) -> list[Recording] | Dat
 def check_message(error: DataError, path: Path) -> None:
     """One line of bounded length that names the file, or the one beside it that was read with it."""
     text = str(error)
-    assert any(neighbour in text for neighbour in (path.name, *(other.name for other in MINIATURES.values())))
+    assert any(neighbour in text for neighbour in (path.name, *(other.name for other in FILES)))
     assert "\n" not in text and "\r" not in text, text
     assert len(text) < 900, text
 

@@ -87,9 +87,7 @@ def validate(
     _check_options(dataset, source, overlays)
     readers, detection = readers_and_settings(gaze_format, settings)
     files = find_gaze_files(recordings, readers)
-    found, unreadable = read_files(files)
-    if not found:
-        raise DataError(f"{recordings}: the files hold no recording")
+    found, unreadable = read_files(recordings, files)
     found = of_readers(named_by_table(found, names), reader or ())
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
     region = _region(dataset, dataset_settings, crop) if dataset else None
