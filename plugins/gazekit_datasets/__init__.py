@@ -46,6 +46,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     from gazekit_datasets.gazemedseg import GazeMedSeg
     from gazekit_datasets.miceye import MicEye
     from gazekit_datasets.plain import Plain
+    from gazekit_datasets.pupil_labs import PupilLabs
     from gazekit_datasets.reflacx import Reflacx
     from gazekit_datasets.tobii_pro_lab import TobiiProLab
     from gazekit_datasets.tobii_sdk import TobiiSDK
@@ -59,6 +60,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
         "gazemedseg": GazeMedSeg,
         "miceye": MicEye,
         "plain": Plain,
+        "pupil_labs": PupilLabs,
         "reflacx": Reflacx,
         "tobii_pro_lab": TobiiProLab,
         "tobii_sdk": TobiiSDK,
