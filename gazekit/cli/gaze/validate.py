@@ -76,7 +76,6 @@ def validate(
     time inside the box of the region that a preparation would cut out, and inside the masks. Warnings describe
     recordings that look wrong.
     """
-    from gazekit.errors import DataError
     from gazekit.gaze.collecting import read_files
     from gazekit.gaze.image_names import named_by_table
     from gazekit.gaze.matching import join
