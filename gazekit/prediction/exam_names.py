@@ -72,7 +72,7 @@ def _name(exam: Nameable) -> str:
     common = {file.exam for file in exam.files}
     if len(common) == 1 and all(file.view for file in exam.files):
         return _without(exam.files[0].rest, exam.naming) or (
-            "" if exam.has_headers else exam.files[0].folders[-1]
+            "" if exam.has_headers else exam.files[0].path.parent.name
         )
     rests = [_without(stem(file.path), exam.naming) for file in exam.files]
     return "+".join(sorted({rest for rest in rests if rest}))

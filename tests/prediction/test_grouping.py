@@ -486,6 +486,16 @@ def test_names_of_exams_are_told_apart_by_folders_and_else_numbered(tmp_path: Pa
     assert [exam.key for exam in grouped([tmp_path / "dicom"]).exams] == ["exam-0001", "exam-0002"]
 
 
+@pytest.mark.parametrize("names", [("cc", "mlo"), ("LCC", "LMLO")])
+def test_an_exam_whose_files_are_called_by_their_views_is_called_by_its_folder(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    """Whether the folder is given, in which no further folder is, or the files."""
+    files = [image(tmp_path / "P7" / f"{name}.png") for name in names]
+    for given in ([tmp_path / "P7"], files, [tmp_path]):
+        assert [exam.key for exam in grouped(given).exams] == ["P7"]
+
+
 def test_data_sources_that_contradict_each_other_leave_the_image_out(tmp_path: Path) -> None:
     path = image(tmp_path / "12_cc.png")
     rules = {

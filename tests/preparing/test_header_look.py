@@ -1,21 +1,28 @@
 """What headers say of an exam's images, before their pixels: sides, special images, contradictions with the table."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from gazekit_datasets.folder import Folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_mammography import view_sequence, write_mammogram
 from made_preparation import prepare
 
 import gazekit
 from gazekit.prediction.exam_table import read_exam_table
+from gazekit.prediction.file_grouping import group_images
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.header_look import look_at_headers
+from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
 from gazekit.preparing.source import RawData
 from gazekit.preparing.validation import validate
 from gazekit.reading.identity_rules import identity_rules
 from gazekit.reading.view_names import ViewNames
-from gazekit.records.exam import NOTE, ODD
+from gazekit.records.exam import NOTE, ODD, Exam
 
 CONTRADICTIONS = {
     ("swapped cc", "is an image of view mlo by its header: check the table"),
@@ -101,3 +108,47 @@ def test_a_side_that_only_a_text_of_the_header_says_turns_the_image_as_predict_d
     assert [exam.laterality for exam in predicted.exams] == [{"cc": "R", "mlo": "R"}, {"mlo": "R"}]
     turned = [{view: each.flip for view, each in of_exam.items()} for of_exam in dataset.geometry]
     assert turned == [{"cc": True, "mlo": True}, {"cc": False, "mlo": True}]
+
+
+SAID = {
+    "ImageLaterality": [None, "L", "R", "B", " R"],
+    "Laterality": [None, "L", "R"],
+    "PatientOrientation": [None, ["P", "L"], ["A", "R"], ["P", "FL"], "MLO"],
+    "ViewPosition": [None, "MLO", "RMLO", "LMLO", "XX"],
+    "SeriesDescription": [None, "L MLO", "Right MLO", "LEFT", "R"],
+    "ProtocolName": [None, "Left breast", "R MLO"],
+    "FieldOfViewHorizontalFlip": [None, "YES", "NO"],
+}
+NAMES = ("a_mlo", "l_mlo", "mlo_r", "LEFT/mlo", "R/mlo", "left_mlo", "LMLO", "right/p_mlo")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(NAMES),
+    st.booleans(),
+    st.fixed_dictionaries({tag: st.sampled_from(values) for tag, values in SAID.items()}),
+)
+def test_prepare_and_both_ways_to_predict_make_the_same_image_of_a_file(name, coded, tags):
+    rules, views = identity_rules(gazekit.load_registry()), ViewNames(("mlo",))
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        path = root / f"{name}.dcm"
+        codes = view_sequence("MLO") if coded else None
+        write_mammogram(path, PatientID="A", StudyInstanceUID="1.2.3", ViewCodeSequence=codes, **tags)
+        (root / "exams.csv").write_text(f"exam_id,patient_id,label,mlo\na,A,0,{name}.dcm\n")
+        (exam,) = (each for each in Folder().exams(root) if isinstance(each, Exam))
+        exam, _ = look_at_headers(exam, views.views, views, rules, root)
+        (of_table,) = read_exam_table(root / "exams.csv", views, rules).exams
+        sides = [exam.laterality, of_table.laterality]
+        if tags["ViewPosition"] != "XX":  # no view of the preset
+            (loose,) = group_images([root], views.views, rules=rules).exams
+            sides.append(loose.laterality)
+        chosen = PreparationSettings(views=("mlo",), size=(32, 24), crop="none")
+        made = [
+            prepare_exam(Task(Exam("a", "A", "0", {"mlo": path}, laterality=each), {}, chosen, root))
+            for each in sides
+        ]
+    assert all(isinstance(each, PreparedExam) for each in made)
+    for other in made[1:]:
+        np.testing.assert_array_equal(made[0].images, other.images)
+        assert made[0].record.views[0].laterality == other.record.views[0].laterality

@@ -290,6 +290,16 @@ EMPTY = {
 }
 
 
+def test_blanks_around_a_word_say_nothing(path, ramp):
+    """Padded words are shown and mirrored as others, and the looks into header and image give one side."""
+    words = {"PhotometricInterpretation": " MONOCHROME1", "ImageLaterality": " L", "Laterality": "R"}
+    window = {"WindowCenter": 900, "WindowWidth": 700, "VOILUTFunction": " SIGMOID"}
+    found = read_dicom(write(path, ramp, **words, **window))
+    assert found.laterality == read_image_header(path).side == "L"
+    expected = [1 - sigmoid(float(x), 900, 700) for x in ramp.ravel()]
+    np.testing.assert_allclose(found.pixels.ravel(), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", EMPTY)
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 900, "WindowWidth": 700}])
 def test_an_empty_attribute_is_an_absent_one(path, ramp, name, window):

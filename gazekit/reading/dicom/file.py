@@ -41,6 +41,7 @@ _GREY = (
     *("VOILUTSequence", "VOILUTFunction", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation"),
 )
 _ABOUT = (*("ImageLaterality", "Laterality", "PixelSpacing", "ImagerPixelSpacing", "Modality"),)
+_WORDS = ("PhotometricInterpretation", "VOILUTFunction", "ImageLaterality", "Laterality")
 _PIXELS = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 _OVERLAY_BITS = tuple(BaseTag(group << 16 | 0x0102) for group in range(0x6000, 0x6020, 2))
 """OverlayBitPosition of each of sixteen overlays. Source: DICOM PS3.3 C.9.2."""
@@ -62,6 +63,7 @@ def open_dicom(path: Path) -> Dataset:
         dataset = _read(path, (*_IMAGE, *_GREY, *_ABOUT, *_PIXELS, *_OVERLAY_BITS, *FUNCTIONAL_GROUPS))
         _drop_empty(dataset)
         lift_functional_groups(dataset)
+        _strip_words(dataset)
         _complete_grey_scale(dataset)
         _check_is_grey_image(dataset, path)
     return dataset
@@ -159,6 +161,13 @@ def _drop_empty(dataset: Dataset) -> None:
             element.value = [item for item in element.value or () if len(item)]
         if element.is_empty:
             del dataset[element.tag]
+
+
+def _strip_words(dataset: Dataset) -> None:
+    """Remove blanks around words, before them too: they say nothing. Source: DICOM PS3.5 6.2, CS."""
+    for name in _WORDS:
+        if isinstance(dataset.get(name), str):
+            setattr(dataset, name, text_of(dataset, name))
 
 
 def _complete_grey_scale(dataset: Dataset) -> None:
