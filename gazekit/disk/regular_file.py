@@ -13,3 +13,23 @@ def require_regular_file(path: Path) -> None:
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def is_regular_file(path: Path) -> bool:
+    """Whether a path is a regular file, as far as it may be looked up."""
+    try:
+        require_regular_file(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything at a path; so it counts where it may not be looked up: who opens it says why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gazekit.disk.regular_file import is_regular_file
 from gazekit.errors import DataError
 from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special, without_views
 from gazekit.prepared.exam_record import COVARIATE
@@ -77,7 +78,7 @@ def read_exam_table(
         looks = {
             view: look_at(image, image.parent.parent, views, rules)
             for view, image in images.items()
-            if image.is_file()
+            if is_regular_file(image)
         }
         known = {view: side or (looks[view].side if view in looks else "") for view in images}
         found.exams.append(

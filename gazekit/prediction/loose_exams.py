@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gazekit.disk.regular_file import is_regular_file
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import is_table, read_exam_table
 from gazekit.prediction.file_grouping import Grouping, group_images, without_covariates
@@ -115,4 +116,4 @@ def find_exams(
 
 
 def _has_header(path: Path) -> bool:
-    return path.is_file() and is_dicom(path)
+    return is_regular_file(path) and is_dicom(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gazekit.disk.regular_file import is_regular_file
 from gazekit.errors import DataError, StorageError
 from gazekit.prepared.settings import SAME, PreparationSettings
 from gazekit.reading.image_size import image_size
@@ -102,7 +103,11 @@ def check_disk(out: Path, needed: WorkEstimate) -> None:
 
 def _files(exams: Sequence[Exam]) -> Iterator[Path]:
     """List the existing files of exams, each once."""
-    return (path for path in dict.fromkeys(path for exam in exams for path in exam.files()) if path.is_file())
+    return (
+        path
+        for path in dict.fromkeys(path for exam in exams for path in exam.files())
+        if is_regular_file(path)
+    )
 
 
 def _image_sizes(exams: Sequence[Exam]) -> Iterator[tuple[int, int]]:

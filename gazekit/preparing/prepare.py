@@ -212,8 +212,7 @@ def _depth(
     else:
         exams = [exam for exam in exams if not outside(exam, raw.root, raw.allow_outside)]
         images = [exam.images[view] for exam in exams for view in settings.views if view in exam.images]
-        there = [path for path in images if path.is_file()]
-        depth = find_depth(there, procedure.workers(len(exams)), colour=settings.colour)
+        depth = find_depth(images, procedure.workers(len(exams)), colour=settings.colour)
     if depth is not None:
         procedure.note(
             f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Real
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gazekit.disk.plain_text import has_controls, visible
+from gazekit.disk.regular_file import is_regular_file
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.formats import files_beside, recordings_of
@@ -263,11 +265,13 @@ def fingerprint(exams: Sequence[Exam], raw: RawData) -> str:
 
 
 def _stamps(paths: Iterable[tuple[str, Path]], root: Path) -> list[Any]:
-    """Return view, relative path, size and modification time; the last two are None if the file is missing."""
+    """Return view, relative path, size and modification time; the last two are None if they cannot be looked up."""
     stamps = []
     for view, path in paths:
-        about = path.stat() if path.exists() else None
-        size = (about.st_size, about.st_mtime_ns) if about else None
+        size = None
+        with suppress(OSError):
+            about = path.stat()
+            size = about.st_size, about.st_mtime_ns
         stamps.append((view, os.path.relpath(path, root), size))
     return stamps
 
@@ -324,8 +328,8 @@ def tasks_of(
             raise ConfigurationError(
                 f"{raw.root}: the exams have gaze ({name}); expected a way to look up readers"
             )
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such gaze file; check the table of exams")
+        if not is_regular_file(path):
+            raise DataError(f"{path}: there is no gaze file that can be read; check the table of exams")
         found: OfExams = {}
         for each in recordings_of(raw.gaze_reader(name), path):
             exam_id = spelled.like(each.exam_id)

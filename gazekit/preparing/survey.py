@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
+from gazekit.disk.regular_file import is_there
 from gazekit.machine import available_cores
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.corner import Corner
@@ -67,7 +68,7 @@ def find_faults(
         progress: called with (images done, images).
     """
     views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
-    images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
+    images = [(exam, v) for v in views for exam in exams if v in exam.images and is_there(exam.images[v])]
     if not images:
         return Faults((), ())
     refused: list[Refused] = []

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from gazekit.disk.regular_file import is_there
 from gazekit.errors import DataError
 from gazekit.prepared.leaks import find_leak
 from gazekit.prepared.settings import PreparationSettings
@@ -141,7 +142,7 @@ def tally(
     """
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
     images = [(exam.exam_id, view, path) for exam in exams for view, path in exam.images.items()]
-    missing = tuple(f"{exam} {view}" for exam, view, path in images if not path.is_file())
+    missing = tuple(f"{exam} {view}" for exam, view, path in images if not is_there(path))
     findings = list(findings)
     if not any(each.what == NOT_THERE for each in findings):
         findings += [Finding("missing", name, NOT_THERE) for name in missing]

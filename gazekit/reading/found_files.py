@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from gazekit.disk.regular_file import is_regular_file
 from gazekit.reading.content import has_image_suffix
 from gazekit.records.exam import Finding
 
@@ -29,7 +30,7 @@ class FoundFiles:
     def path(self, cell: str) -> Path:
         """Return the path of an existing file for a cell, else the path as written."""
         given = self.root / cell.replace("\\", "/")  # the table was written on Windows
-        if given.exists():
+        if os.path.lexists(given):
             return given
         found = self._respell(given)
         if found is None:
@@ -39,7 +40,7 @@ class FoundFiles:
 
     def is_file(self, cell: str) -> bool:
         """Whether a cell names an existing file."""
-        return not is_too_long(cell) and self.path(cell).is_file()
+        return not is_too_long(cell) and is_regular_file(self.path(cell))
 
     def with_suffix(self, cell: str) -> str | None:
         """Return the name of the only image that matches a cell except for the suffix."""
@@ -64,7 +65,7 @@ class FoundFiles:
         below = given.is_relative_to(self.root)
         place = self.root if below else Path(given.anchor)
         for part in given.relative_to(place).parts:
-            alike = [part] if (place / part).exists() else self._listed(place).get(_folded(part), [])
+            alike = [part] if os.path.lexists(place / part) else self._listed(place).get(_folded(part), [])
             if len(alike) != 1:
                 return None
             place = place / alike[0]

@@ -89,6 +89,22 @@ def test_broken_and_identical_images_are_found_by_reading_them(exams, tmp_path):
     assert validate(Listed(exams), tmp_path, read_images=False).faults is None
 
 
+def test_an_image_that_cannot_be_looked_up_is_refused_alone_with_the_reason(exams, tmp_path):
+    exams = [replace(each, masks={}) for each in exams]
+    for each in exams:
+        for path in each.images.values():
+            Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
+    exams[2].images["mlo"].unlink()
+    exams[2].images["mlo"].symlink_to(
+        "a" * 300
+    )  # looking it up fails, as in a folder that may not be entered
+    found = validate(Listed(exams), tmp_path, jobs=0)
+    assert found.missing == ()
+    (refused,) = found.faults.refused
+    assert (refused.key, refused.view) == ("e2", "mlo")
+    assert "2_mlo.png: cannot be read (File name too long)" in refused.reason
+
+
 def test_what_the_source_says_of_missing_images_is_not_said_again(exams):
     told = Finding("missing", "the only one", "image file not there")
     assert [each.about for each in tally(exams, [told], ("0", "1")).noticed] == [("the only one",)]

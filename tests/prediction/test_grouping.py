@@ -282,6 +282,19 @@ def test_a_special_image_that_a_table_names_is_said(tmp_path: Path) -> None:
     assert found.assumed == {"view cc is there only as: FOR PROCESSING": ["e"]}
 
 
+def test_a_file_of_a_table_that_cannot_be_looked_up_costs_its_exam_alone(tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    (tmp_path / "far.png").symlink_to(
+        "a" * 300
+    )  # looking it up fails, as in a folder that may not be entered
+    table = tmp_path / "exams.csv"
+    table.write_text("exam_id,cc,mlo\ne1,a.png,a.png\ne2,a.png,far.png\n")
+    found = read_exam_table(table, ViewNames(VIEWS), RULES)
+    assert names(found.exams) == [{"cc": "a.png", "mlo": "a.png"}, {"cc": "a.png", "mlo": "far.png"}]
+    trained_on = TrainedOn(VIEWS, asdict(PreparationSettings(VIEWS, (16, 16))))  # sides from headers only
+    assert len(find_exams([table], trained_on, gazekit.load_registry()).exams) == 2
+
+
 def test_how_many_images_or_rows_were_looked_at_is_told_now_and_then(tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     for number in range(125):

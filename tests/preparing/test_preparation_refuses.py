@@ -43,6 +43,12 @@ def other_gaze(exam, line):
     return exam
 
 
+def beyond_look_up(path):
+    """A link to a name that no disk has: looking it up fails, as in a folder that may not be entered."""
+    path.symlink_to("a" * 300)
+    return path
+
+
 def black(exam):
     path = exam.images["cc"].with_name("0_heat.png")
     Image.fromarray(np.zeros((160, 120), dtype=np.uint8)).save(path)
@@ -55,6 +61,10 @@ FAULTS = {
         lambda e: other_image(e, e.images["cc"].with_name("no.png")),
         "no.png: there is no such",
     ),
+    "not to be looked up": (
+        lambda e: other_image(e, beyond_look_up(e.images["cc"].with_name("far.png"))),
+        "far.png: cannot be read .File name too long",
+    ),
     "truncated": (truncated, "0_cc.png: the image is damaged"),
     "outside": (lambda e: other_image(e, e.images["cc"].parent / ".." / "x.png"), "leads out"),
     "mask size": (small_mask, "9 x 9 pixels, its image 160 x 120"),
@@ -62,7 +72,11 @@ FAULTS = {
 GAZE_FAULTS = {
     "missing": (
         lambda e: replace(e, gaze={"cc": e.images["cc"].with_name("no.gaze")}),
-        "no such gaze file",
+        "no gaze file that can be read",
+    ),
+    "not to be looked up": (
+        lambda e: replace(e, gaze={"cc": beyond_look_up(e.images["cc"].with_name("far.gaze"))}),
+        "no gaze file that can be read",
     ),
     "of another": (
         lambda e: other_gaze(e, "5,5,x"),

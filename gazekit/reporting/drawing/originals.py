@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazekit.disk.regular_file import is_regular_file
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.preparing.source import list_exams
@@ -34,7 +35,7 @@ def find_originals(dataset: PreparedDataset, root: Path, source: "DataSource | N
             (exam, view): path
             for exam in dataset.exam_ids
             for view, path in exams.get(exam, {}).items()
-            if path.is_file()
+            if is_regular_file(path)
         }
     else:
         named = zip(dataset.exam_ids, dataset.image_names, strict=True)
@@ -44,7 +45,7 @@ def find_originals(dataset: PreparedDataset, root: Path, source: "DataSource | N
                 f"{dataset.root}: keeps no names of images, so its data set must find them: add --dataset KIND "
                 "(gazekit plugins list --kind dataset)"
             )
-        found = {key: path for key, path in found.items() if path.is_file()}
+        found = {key: path for key, path in found.items() if is_regular_file(path)}
     if not found:
         raise DataError(
             f"{root}: holds no image of {dataset.root}; give the folder that it was prepared from"

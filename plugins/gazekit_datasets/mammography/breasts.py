@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gazekit.disk.regular_file import is_there
 from gazekit.records.exam import NOT_THERE, Exam, Finding
 from gazekit.records.lesions import Lesion
 
@@ -95,7 +96,7 @@ def group(mammograms: Iterable[Mammogram | Finding], grouping: BreastGrouping) -
 
 
 def _exam(exam_id: str, images: Sequence[Mammogram], grouping: BreastGrouping) -> Iterator[Exam | Finding]:
-    missing = [each for each in images if not each.path.is_file()]
+    missing = [each for each in images if not is_there(each.path)]
     yield from (Finding("missing", each.name or each.path.name, NOT_THERE) for each in missing)
     try:
         views = _views(images, missing, grouping)
