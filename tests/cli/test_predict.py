@@ -237,6 +237,19 @@ def test_the_text_of_a_foreign_error_is_not_in_the_document(capsys: pytest.Captu
     assert (found["exams"], found["complete"], found["error"]) == ([], False, "MemoryError")
 
 
+def test_csv_keeps_the_names_of_exams_where_the_terminals_encoding_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", errors="backslashreplace"))
+    header = Header(("run",), ("gutartig", "bösartig"), ("cc",), answers=1, total=1, root="")
+    with opened_writer("csv", header) as writer:
+        writer.write({"exam": "Müller→1", "status": "refused", "reason": "–"})
+    sys.stdout.flush()
+    (row,) = csv.DictReader(io.StringIO(written.getvalue().decode("utf-8")))
+    assert (row["exam"], row["p_bösartig"], row["reason"]) == ("Müller→1", "", "–")
+
+
 def test_an_ensemble_and_test_time_transforms_have_a_spread(
     tiny_run: Path, raw_folder: Path, tmp_path: Path
 ) -> None:

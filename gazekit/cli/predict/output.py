@@ -1,6 +1,7 @@
 """Write the predictions: a table at the end, or JSON, JSON lines and CSV exam by exam."""
 
 import csv
+import io
 import json
 import os
 import sys
@@ -131,6 +132,8 @@ class _Csv:
 
     def __init__(self, header: Header) -> None:
         self.header = header
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # a narrower one would write other names of exams
         self.rows = csv.writer(sys.stdout, lineterminator="\n")
         columns = ["schema", "total", "exam", "status", *(f"p_{name}" for name in header.classes)]
         columns += ["predicted", "entropy", "spread", "reason", "findings"]
