@@ -1,6 +1,7 @@
 """From a preset to the modules that it names."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,6 +73,16 @@ def _bytes_of_weights(preset: Preset, registry: Registry, known: Mapping[str, An
             modules = build_model(preset, registry, **known)
         _BYTES[key] = sum(tensor.nbytes for tensor in modules.state_dict().values())
     return _BYTES[key]
+
+
+def weights_files(preset: Preset, registry: Registry, **known: Any) -> set[Path]:
+    """List the files that the backbones of a preset start from, unread; ``known`` is as in ``build_model``."""
+    try:
+        with torch.device("meta"), _WithoutDraws():
+            backbones = build_model(preset, registry, **known).backbones
+    except (RuntimeError, TypeError, ValueError, ConfigurationError):
+        return set()  # said when the model is made
+    return {each.weights_path for each in backbones if isinstance(each, Backbone) and each.weights_path}
 
 
 class _WithoutDraws(TorchFunctionMode):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from gazekit.errors import ConfigurationError
+from gazekit.modelling.build import weights_files
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import Split
 from gazekit.presets.preset import Preset
@@ -103,7 +104,6 @@ def open_study(
         for each, split in dealt.items():
             fold = data.fold(name, each)
             made[fold], data_of[fold] = (dataset, split), name
-    enter(folder, kind, settings, presets, made, data, registry, adds=adds)
     tasks = run_tasks(
         folder.path,
         [
@@ -117,6 +117,9 @@ def open_study(
         allow_leak=settings.allow_leak,
         tuned=kind == "benchmark" and settings.tune is not None,
     )
+    if adds:
+        _check_weights(tasks, presets, data, registry)
+    enter(folder, kind, settings, presets, made, data, registry, adds=adds)
     only = {fold: split for fold, (_, split) in made.items()}
     study = Study(folder, settings, registry, presets, data, only, data_of, tuple(tasks))
     for task in tasks:
@@ -124,6 +127,30 @@ def open_study(
             preset = registry.preset(str(task.preset_path)).named(task.system)
             check_own(task, preset, registry, study.trained_on(task.system, task.fold))
     return study
+
+
+def _check_weights(
+    tasks: Sequence[RunTask], presets: Mapping[str, Preset], data: StudyData, registry: Registry
+) -> None:
+    """Raise ConfigurationError if a file of weights is missing that a run has yet to start from; names all."""
+    to_start = [task.system for task in tasks if not (task.path / "run.json").exists()]
+    missing: list[str] = []
+    for system in dict.fromkeys(to_start):
+        dataset = data.of(system, next(iter(data.sets)))
+        found = weights_files(
+            *(presets[system], registry),
+            classes=len(dataset.classes),
+            in_channels=dataset.settings.channels,
+            targets=dataset.target_classes,
+            size=dataset.settings.size,
+        )
+        missing += [
+            f"system '{system}': {path}: no such file; expected the weights that its backbone starts from"
+            for path in sorted(found)
+            if not path.is_file()
+        ]
+    if missing:
+        raise ConfigurationError("\n".join(missing))
 
 
 def finish(

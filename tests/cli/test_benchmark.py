@@ -370,6 +370,17 @@ def test_a_run_that_fails_has_its_reason_in_the_table_and_the_rest_is_finished(d
     assert json.loads(so_far.stdout)["rows"] == rows
 
 
+def test_weights_that_are_not_there_are_said_before_the_first_run(dataset, tmp_path):
+    lost = tmp_path / "lost.safetensors"
+    rows = [("late_concat", []), ("mammonet_small", [*MAMMONET, f'backbone.weights="{lost}"'])]
+    study = study_toml(tmp_path, dataset, *rows)
+    said = gazekit("benchmark", study, "--out", tmp_path / "out", code=2).stderr
+    assert said == (
+        f"error: system 'mammonet_small': {lost}: no such file; expected the weights that its backbone starts from\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_a_split_file_says_who_is_tested_and_a_wrong_one_is_refused(dataset, tmp_path):
     split = make_split(dataset, seed=3, test=0.5)

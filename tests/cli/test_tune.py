@@ -189,7 +189,10 @@ def test_a_sampler_that_cannot_draw_is_refused(tuned):
     assert "loss.gaze_weight=lots: " in gazekit(*wrong, code=2).stderr
 
 
-@pytest.mark.parametrize("items", [["a"], ["a="], ["=1"], ["a=1,,2"], ["a=1,1"], ["a=1", "a=2"]])
+@pytest.mark.parametrize(
+    "items",
+    [["a"], ["a="], ["=1"], ["a=1,,2"], ["a=1,1"], ["a=1e-2,0.01"], ["a=[1, 2],[1,2]"], ["a=1", "a=2"]],
+)
 def test_a_grid_that_says_nothing_or_something_twice_is_refused(items):
     with pytest.raises(ConfigurationError, match="--grid"):
         grid_points(items)

@@ -12,6 +12,7 @@ from typing import Any
 from gazekit.disk.own_files import MIB, FileKind, read_versioned
 from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.presets.layers import plain_options
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, ValueRange
 from gazekit.runs.directory import RunDirectory
@@ -114,7 +115,9 @@ def grid_axes(items: Sequence[str]) -> dict[str, list[str]]:
             raise ConfigurationError(
                 f"--grid {item}: expected key.path=value,value, e.g. loss.gaze_weight=0.1,0.5,2"
             )
-        if key.strip() in axes or len(set(values)) < len(values):
+        read = [plain_options([f"{key}={value}"], "--grid")[key.strip()] for value in values]
+        told_apart = [(isinstance(each, bool), each) for each in read]
+        if key.strip() in axes or any(told_apart.count(each) > 1 for each in told_apart):
             raise ConfigurationError(f"--grid {item}: a key or a value comes twice; expected each once")
         axes[key.strip()] = values
     return axes
