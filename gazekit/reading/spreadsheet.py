@@ -51,7 +51,7 @@ def open_rows(path: Path, needed: Sequence[str] = ()) -> tuple[tuple[str, ...], 
     if again is not None:
         raise names_again(f"{path} row {again}")
     positions = {name: position for position, name in enumerate(columns) if name}
-    rows = (Row(f"{path} row {number}", cells, positions, decimal_comma=False) for number, cells in sheet[1:])
+    rows = (Row(f"{path} row {number}", cells, positions) for number, cells in sheet[1:])
     return names, rows
 
 

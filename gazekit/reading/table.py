@@ -32,6 +32,8 @@ _BLOCK = 2**20
 _HEAD = 2**16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_COMMA, _POINT = re.compile(r"[+-]?\d*,\d+"), re.compile(r"[+-]?\d*\.\d+")
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", ".", "-", "--", "–", "—")
 )
@@ -50,14 +52,14 @@ class Row:
         where: file and number of the row's last line (the first line of the file is 1), for messages.
         cells: as in the file.
         positions: column → position in ``cells``, or ``TWICE``.
-        decimal_comma: whether ``1,5`` is one and a half.
+        commas: tells whether ``1,234`` is a fraction; None where no number has a decimal comma.
         torn: why its cells cannot be told apart; empty for a good row.
     """
 
     where: str
     cells: Sequence[str]
     positions: Mapping[str, int]
-    decimal_comma: bool
+    commas: "_Commas | None" = None
     torn: str = ""
 
     def __getitem__(self, column: str) -> str:
@@ -91,10 +93,16 @@ class Row:
         """Parse a finite number; NaN if it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
         cell = self[column]
         try:
-            number = float(cell.replace(",", ".") if self.decimal_comma else cell)
+            number = float(cell if self.commas is None else cell.replace(",", "."))
         except ValueError:
             number = math.nan
         if abs(number) <= LARGEST and "_" not in cell:
+            if self.commas is not None and _THOUSANDS.fullmatch(cell) and not self.commas.are_decimal():
+                raise DataError(
+                    f"{self.where}: {column} is {cell[:40]!r}, which may be {cell.replace(',', '')[:40]} or "
+                    f"{cell.replace(',', '.')[:40]}; expected numbers without a separator of thousands; write "
+                    "fractions with a point"
+                )
             return number
         if may_be_lost and is_missing(cell):
             return math.nan
@@ -133,6 +141,31 @@ def beginning_with(beginning: str, columns: Iterable[str], table: Path) -> dict[
     return found
 
 
+class _Commas:
+    """Tell, from all numbers of a table, whether a comma before three digits is a decimal comma."""
+
+    def __init__(self, table: "Table") -> None:
+        self._table = table
+        self._answer: bool | None = None
+
+    def are_decimal(self) -> bool:
+        """Whether some number has a comma that can be nothing else, or semicolons separate, and none has a point."""
+        if self._answer is None:
+            self._answer = self._look()
+        return self._answer
+
+    def _look(self) -> bool:
+        found = self._table.separator == ";"
+        with self._table.path.open(encoding=self._table.encoding, newline="") as file:
+            for line in _lines(file, self._table.path):
+                for cell in line.rstrip("\r\n").split(self._table.separator):
+                    number = cell.strip(' "')
+                    if _POINT.fullmatch(number):
+                        return False
+                    found = found or bool(_COMMA.fullmatch(number) and not _THOUSANDS.fullmatch(number))
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table whose first row names its columns; open it with :func:`open_table`.
@@ -166,7 +199,7 @@ class Table:
         """
         positions = {name: position for position, name in enumerate(self.columns)}
         positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
-        decimal_comma, name = self.separator != ",", str(self.path)
+        name, commas = str(self.path), None if self.separator == "," else _Commas(self)
         with self.path.open(encoding=self.encoding, newline="") as file:
             lines = _lines(file, self.path)
             for _ in range(self.above):
@@ -187,7 +220,7 @@ class Table:
                     fault = "" if len(cells) == len(self.columns) else self._cells_fault(len(cells))
                     if fault and not torn:
                         raise DataError(f"{where}: {fault}")
-                    yield Row(where, cells, positions, decimal_comma, fault)
+                    yield Row(where, cells, positions, commas, fault)
             except (csv.Error, UnicodeError) as error:
                 where = f"{self.path} row {self.above + reader.line_num + 1}"
                 raise DataError(f"{where}: not a row of a text table ({error}); check its quotes") from None

@@ -113,3 +113,41 @@ def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_p
     for text in ('"a"\t"b"\n"x"\t1\t2\n"y"\t3\t4\n', "a\tb\n1\t1\t2\n2\t3\t4\n", "a,b\n1,2,\n3,4,\n"):
         rows = list(open_table(write(tmp_path, text), ["a", "b"]).rows())
         assert [(row.number("a"), row.number("b")) for row in rows] == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("a\tb\n1,234\t0,5\n", 1.234),
+        ("a\tb\n1,234\t1234,125\n", 1.234),
+        ('"a"\t"b"\n"1,234"\t"12,5"\n', 1.234),
+        ("a;b\n1,234;2\n", 1.234),
+        ("a\tb\n0,234\t7\n", 0.234),
+        ("a\tb\n1.234\t7,5\n", 1.234),
+        ("a\tb\n-12,500\t7\n", None),
+        ("a\tb\n1,234\t2\n", None),
+        ("a\tb\n1,234\t567,890\n", None),
+        ("a\tb\n1,234\t0.5\n", None),
+        ("a\tb\n1,234\t1,5\n3\t2.5\n", None),
+        ("a;b\n1,234;2.5\n", None),
+        ('a,b\n"1,234",2\n', None),
+    ],
+)
+def test_a_comma_before_three_digits_is_decimal_where_the_table_says_so(tmp_path, text, number):
+    path = tmp_path / "t.tsv"
+    path.write_text(text)
+    row = next(open_table(path).rows())
+    if number is not None:
+        assert row.number("a") == number
+        return
+    with pytest.raises(DataError, match=r"t\.tsv row 2: a is '-?1"):
+        row.number("a")
+
+
+def test_a_number_that_may_be_two_is_refused_with_both(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("a\tb\n1,234\t2\n")
+    with pytest.raises(
+        DataError, match=r"a is .1,234., which may be 1234 or 1\.234; expected numbers without a sep"
+    ):
+        next(open_table(path).rows()).number("a")
