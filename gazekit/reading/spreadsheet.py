@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, names_again, open_table, rename_advice
+from gazekit.reading.table import Row, is_names_again, names_again, open_table, rename_advice
 
 MAXIMUM_BYTES = 8 * 2**20
 """Maximum unpacked size of a workbook; a table of some thousand cases takes less than one MiB."""
@@ -47,7 +47,7 @@ def open_rows(path: Path, needed: Sequence[str] = ()) -> tuple[tuple[str, ...], 
             f"{path}: no column {', '.join(missing)}; the first sheet has {', '.join(names)[:300] or 'none'}; "
             f"{rename_advice(missing, names)}"
         )
-    again = next((number for number, cells in sheet[1:] if cells == columns), None)
+    again = next((number for number, cells in sheet[1:] if is_names_again(cells, columns)), None)
     if again is not None:
         raise names_again(f"{path} row {again}")
     positions = {name: position for position, name in enumerate(columns) if name}

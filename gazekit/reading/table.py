@@ -206,14 +206,14 @@ class Table:
                 next(lines, None)
             reader = _reader(lines, self.separator, quoted=self.quoted)
             try:
-                header = next(reader, None)
+                header = next(reader, [])
                 for cells in reader:
                     if not any(cells):
                         continue
                     where = f"{name} row {self.above + reader.line_num}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
                         cells.pop()  # a separator at the end of the rows but not of the header
-                    if cells == header:
+                    if is_names_again(cells, header):
                         if header_again:
                             continue
                         raise names_again(where)
@@ -283,6 +283,17 @@ def names_again(where: str) -> DataError:
         f"{where}: repeats the names of the columns; expected them in the first row alone; remove it where tables were "
         "joined"
     )
+
+
+def is_names_again(cells: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a row repeats the names of the columns, in any case and with any blanks."""
+    return len(cells) == len(names) and all(
+        cell == name or _squeezed(cell) == _squeezed(name) for cell, name in zip(cells, names, strict=True)
+    )
+
+
+def _squeezed(name: str) -> str:
+    return "".join(name.split()).casefold()
 
 
 def _has_row_names(table: Table) -> bool:

@@ -142,7 +142,7 @@ def test_a_workbook_says_the_same_as_text(tmp_path):
     assert (beside.kind, beside.about) == ("dropped", "exams.xlsx") and again == expected
     (tmp_path / "exams.csv").unlink()
     assert list(Folder().exams(tmp_path)) == expected
-    book.active.append([cell.value for cell in book.active[1]])
+    book.active.append([f" {cell.value.upper()}" for cell in book.active[1]])
     book.save(tmp_path / "exams.xlsx")
     with pytest.raises(DataError, match="row 4: repeats the names of the columns"):
         list(Folder().exams(tmp_path))

@@ -54,6 +54,7 @@ def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
         (b"\x89PNG\r\n\0\0", "row 2: contains bytes that are not text"),
         ("a,b\n1,2\n" + "1,3\n" * 300_000 + "\0" * 9, "row 300003: contains bytes that are not text"),
         ("a,b\n1,2\na,b\n1,2\n", "row 3: repeats the names of the columns"),
+        ("a,b\n1,2\n A ,B\n1,2\n", "row 3: repeats the names of the columns"),
         ('\ufeff"a","b"\n1,2\n\ufeff"a","b"\n1,2\n', "row 3: repeats the names of the columns"),
         (b"\xff\xfea\0,\0b\0\n\0\0\xd8", "not valid utf-16"),
         (b"\xef\xbb\xbfa,b\n\xff,1\n", "not valid utf-8-sig"),
