@@ -44,6 +44,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     from gazekit_datasets.egd_cxr import EgdCxr
     from gazekit_datasets.eyelink import EyeLink
     from gazekit_datasets.gazemedseg import GazeMedSeg
+    from gazekit_datasets.gazepoint import Gazepoint
     from gazekit_datasets.miceye import MicEye
     from gazekit_datasets.plain import Plain
     from gazekit_datasets.pupil_labs import PupilLabs
@@ -58,6 +59,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
         "egd_cxr": EgdCxr,
         "eyelink": EyeLink,
         "gazemedseg": GazeMedSeg,
+        "gazepoint": Gazepoint,
         "miceye": MicEye,
         "plain": Plain,
         "pupil_labs": PupilLabs,

@@ -3,23 +3,19 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice, pairwise
 from pathlib import Path
 
-from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
+from gazekit_datasets.gazepoint import DURATION, FIXATION, FOUND, ONSET, is_valid, shares_fixations
 
 IMAGE, SESSION = "DICOM_ID", "SESSION_ID"
-TIME, DURATION, VALID = "Time (in secs)", "FPOGD", "FPOGV"
-ONSET, FIXATION = "FPOGS", "FPOGID"
+TIME = "Time (in secs)"
 POSITION = ("X_ORIGINAL", "Y_ORIGINAL")
-NEEDED = (IMAGE, TIME, DURATION, VALID, *POSITION)
+NEEDED = (IMAGE, TIME, DURATION, FOUND, *POSITION)
 READER = "radiologist"
 """The one reader of all images, whom the tables do not name."""
-_LOOKED_AT = 1000
-"""Rows needed to tell samples from fixations: more than ten seconds at 60 Hz."""
 
 
 class EgdCxr:
@@ -67,13 +63,10 @@ def _image(row: Row) -> tuple[str, str]:
 
 
 def _has_samples(table: Table) -> bool:
-    """Say whether most rows share their fixation with the next row of the image."""
-    if FIXATION not in table.columns:
-        return False
-    good = (row for row in table.rows(torn=True) if not row.torn)
-    rows = ((row[IMAGE], row[FIXATION]) for row in islice(good, _LOOKED_AT))
-    shared = [one[1] == other[1] for one, other in pairwise(rows) if one[0] == other[0]]
-    return 2 * sum(shared) > len(shared)
+    """Say whether rows share their fixations."""
+    with closing(table.rows(torn=True)) as rows:
+        good = ((row[IMAGE], row[FIXATION]) for row in rows if not row.torn)
+        return FIXATION in table.columns and shares_fixations(good)
 
 
 def _sample(row: Row) -> Values:
@@ -85,8 +78,6 @@ def _fixation(row: Row, onset: str) -> Values:
 
 
 def _place(row: Row) -> Values:
-    (x, y), valid = place(row, *POSITION), row.number(VALID, may_be_lost=True)
-    if valid not in (0, 1) and not math.isnan(valid):
-        raise DataError(f"{row.where}: {VALID} is {valid:g}; expected 0 or 1")
+    (x, y), valid = place(row, *POSITION), is_valid(row, FOUND)
     is_on_image = x >= 0 and y >= 0 and (x, y) != (0, 0)
-    return (x, y) if valid == 1 and is_on_image else (math.nan, math.nan)
+    return (x, y) if valid and is_on_image else (math.nan, math.nan)

@@ -1,0 +1,163 @@
+"""Read exports of Gazepoint Analysis: all gaze, or the fixations, of one user on several media."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby, islice, pairwise
+from pathlib import Path
+from typing import Literal
+
+from gazekit.errors import DataError
+from gazekit.reading.table import Row, Table, first_columns, open_table
+from gazekit.records.placement import screen as on_screen
+from gazekit.records.recording import Length, Recording, Shown
+from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, samples
+
+MEDIA, NAME = "MEDIA_ID", "MEDIA_NAME"
+ONSET, DURATION, FIXATION, FOUND = "FPOGS", "FPOGD", "FPOGID", "FPOGV"
+"""Onset and duration of a fixation in s, its number, and whether the filter found one."""
+FIXATED, LOOKED = ("FPOGX", "FPOGY"), ("BPOGX", "BPOGY")
+SEEN, TICKS = "BPOGV", "TIMETICK("
+NEEDED = (MEDIA, NAME, *FIXATED, ONSET, DURATION, FIXATION, FOUND, *LOOKED, SEEN)
+ENDINGS = {"samples": "_all_gaze.csv", "fixations": "_fixations.csv"}
+_LOOKED_AT = 1000
+"""Rows needed to tell samples from fixations: more than ten seconds at 60 Hz."""
+
+
+class Gazepoint:
+    """Reads ``USER_all_gaze.csv`` and ``USER_fixations.csv`` of Gazepoint Analysis: one recording per media shown.
+
+    Both tables have the same columns. Times are in seconds from the beginning of a media: ``TIME(…)``, whose name holds
+    when the recording began, or ``FPOGS`` of a fixation. Positions are fractions of the screen, (0, 0) top left:
+    ``BPOGX, BPOGY`` of samples, lost where ``BPOGV`` is 0, and ``FPOGX, FPOGY`` of fixations. They may lie beside
+    the screen. The name of the file names the user, ``MEDIA_NAME`` the image. Samples and fixations of one user are the
+    same gaze: one table is read.
+
+    Args:
+        events: ``"samples"`` or ``"fixations"``: which table is read where both are there.
+        screen: width and height in pixels of the display.
+        shown: left, top, width and height of the image on that display, pixels. None: unknown; then the recording is in
+            pixels of the screen.
+
+    Source: Gazepoint, Open Gaze API and Gazepoint Analysis user manual, and published exports.
+    """
+
+    def __init__(
+        self,
+        *,
+        events: Literal["samples", "fixations"] = "samples",
+        screen: tuple[Length, Length] = (1920, 1080),
+        shown: Shown | None = None,
+    ) -> None:
+        self.events, self.screen, self.shown = events, screen, shown
+
+    def fits(self, path: Path) -> bool:
+        """Say whether the columns are those of Gazepoint Analysis."""
+        columns = first_columns(path)
+        return set(NEEDED) <= set(columns) and _clock(columns) is not None
+
+    def beside(self, path: Path) -> list[Path]:
+        """Return the table of the same user that is read instead, if there is one."""
+        instead = self._instead(path)
+        return [] if instead is None else [instead]
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield one recording per media shown, in the order of the file; none if the user's other table is read.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+        """
+        table = open_table(path, NEEDED)
+        clock = _clock(table.columns)
+        if clock is None:
+            raise DataError(
+                f"{path}: no column TIME(…) with the time of each row; expected the columns of Gazepoint Analysis; "
+                "export the data again"
+            )
+        if self._instead(path) is not None:
+            return
+        to_pixels, reader, media = on_screen(*self.screen), _user(path), None
+        are_samples = _are_samples(path, table)
+        with closing(table.rows()) as every:
+            for (_, media), rows in groupby(_presentations(every, clock), key=lambda each: each[0]):
+                duration, of_media = None, (row for _, row in rows)
+                if are_samples:
+                    t_ms, x, y = samples(((row, _sample(row, clock)) for row in of_media), path)
+                else:
+                    t_ms, duration, x, y = fixations(((row, _fixation(row)) for row in of_media), path)
+                x, y = to_pixels.apply(x, y)
+                found = Recording(
+                    path, x, y, t_ms, duration, image=media or None, reader=reader, on_screen=True
+                )
+                yield found if self.shown is None else found.where_shown(*self.shown)
+        if media is None:
+            raise no_gaze(path)
+
+    def _instead(self, path: Path) -> Path | None:
+        """Return the table of the same user that is read instead; None if this one is."""
+        other = "samples" if self.events == "fixations" else "fixations"
+        if not path.name.endswith(ENDINGS[other]):
+            return None
+        twin = path.with_name(path.name.removesuffix(ENDINGS[other]) + ENDINGS[self.events])
+        return twin if self.fits(twin) else None
+
+
+def is_valid(row: Row, column: str) -> bool:
+    """Say whether a row is marked as valid; an empty cell is not. Raises: DataError for anything but 0 and 1."""
+    valid = row.number(column, may_be_lost=True)
+    if valid not in (0, 1) and not math.isnan(valid):
+        raise DataError(f"{row.where}: {column} is {valid:g}; expected 0 or 1")
+    return valid == 1
+
+
+def shares_fixations(rows: Iterable[tuple[object, str]]) -> bool:
+    """Say whether most rows share their fixation with the next row of the image: then rows are samples.
+
+    Args:
+        rows: what identifies the image, and the number of the fixation; the first rows are looked at.
+    """
+    shared = [one[1] == other[1] for one, other in pairwise(islice(rows, _LOOKED_AT)) if one[0] == other[0]]
+    return 2 * sum(shared) > len(shared)
+
+
+def _clock(columns: Sequence[str]) -> str | None:
+    return next((name for name in columns if name.startswith("TIME(")), None)
+
+
+def _user(path: Path) -> str | None:
+    """Return the user that the file is called after."""
+    ending = next((each for each in ENDINGS.values() if path.name.endswith(each)), None)
+    return None if ending is None else path.name.removesuffix(ending) or None
+
+
+def _are_samples(path: Path, table: Table) -> bool:
+    """Say whether rows are samples: by the file's name, else because they share fixations. Raises: DataError."""
+    for events, ending in ENDINGS.items():
+        if path.name.endswith(ending):
+            return events == "samples"
+    with closing(table.rows()) as rows:
+        return shares_fixations((row[MEDIA], row[FIXATION]) for row in rows)
+
+
+def _presentations(rows: Iterable[Row], clock: str) -> Iterator[tuple[tuple[int, str], Row]]:
+    """Number the presentations of media, and give each row that of its own with the media's name.
+
+    The clock begins again with each of them, while the processor's ticks go on. Raises: DataError.
+    """
+    number, before = 0, ("", -math.inf, math.inf)
+    for row in rows:
+        ticks = next((name for name in row.positions if name.startswith(TICKS)), None)
+        now = row[MEDIA], row.number(clock), row.number(ticks) if ticks else -math.inf
+        begins_again = now[1] < before[1] and now[2] > before[2]
+        number, before = number + (now[0] != before[0] or begins_again), now
+        yield (number, row[NAME]), row
+
+
+def _sample(row: Row, clock: str) -> Values:
+    x, y = place(row, *LOOKED) if is_valid(row, SEEN) else (math.nan, math.nan)
+    return 1000 * row.number(clock), x, y
+
+
+def _fixation(row: Row) -> Values:
+    x, y = place(row, *FIXATED) if is_valid(row, FOUND) else (math.nan, math.nan)
+    return 1000 * row.number(ONSET), 1000 * row.number(DURATION), x, y
