@@ -103,7 +103,7 @@ def rows(path: Path, columns: Sequence[str], *, rest_in_last: bool = False) -> G
                     f"{where}: {len(cells)} cells, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's "
                     f"Columns: {', '.join(columns)[:200]}"
                 )
-            yield Row(where, cells, positions, decimal_comma=False)
+            yield Row(where, cells, positions)
 
 
 def _lines(path: Path) -> Generator[bytes, None, None]:
