@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import groupby, islice, pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.placement import screen as on_screen
 from gazekit.records.recording import Length, Recording, Shown
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, samples
+from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
 
 MEDIA, NAME = "MEDIA_ID", "MEDIA_NAME"
 ONSET, DURATION, FIXATION, FOUND = "FPOGS", "FPOGD", "FPOGID", "FPOGV"
@@ -65,7 +65,8 @@ class Gazepoint:
         """Yield one recording per media shown, in the order of the file; none if the user's other table is read.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, times that go back).
         """
         table = open_table(path, NEEDED)
         clock = _clock(table.columns)
@@ -76,22 +77,22 @@ class Gazepoint:
             )
         if self._instead(path) is not None:
             return
-        to_pixels, reader, media = on_screen(*self.screen), _user(path), None
-        are_samples = _are_samples(path, table)
-        with closing(table.rows()) as every:
-            for (_, media), rows in groupby(_presentations(every, clock), key=lambda each: each[0]):
-                duration, of_media = None, (row for _, row in rows)
-                if are_samples:
-                    t_ms, x, y = samples(((row, _sample(row, clock)) for row in of_media), path)
-                else:
-                    t_ms, duration, x, y = fixations(((row, _fixation(row)) for row in of_media), path)
-                x, y = to_pixels.apply(x, y)
-                found = Recording(
-                    path, x, y, t_ms, duration, image=media or None, reader=reader, on_screen=True
-                )
-                yield found if self.shown is None else found.where_shown(*self.shown)
-        if media is None:
-            raise no_gaze(path)
+        to_pixels, are_samples = on_screen(*self.screen), _are_samples(path, table)
+
+        def read(about: tuple[int, str], rows: list[Row]) -> Recording:
+            t_ms = x = y = NOTHING
+            duration = None
+            if rows and are_samples:
+                t_ms, x, y = samples(((row, _sample(row, clock)) for row in rows), path)
+            elif rows:
+                t_ms, duration, x, y = fixations(((row, _fixation(row)) for row in rows), path)
+            x, y = to_pixels.apply(x, y)
+            image, reader = about[1] or None, _user(path)
+            found = Recording(path, x, y, t_ms, duration, image=image, reader=reader, on_screen=True)
+            return found if self.shown is None else found.where_shown(*self.shown)
+
+        with closing(table.rows(torn=True)) as every:
+            yield from recordings_of_runs(every, _Presentations(clock), read, path)
 
     def _instead(self, path: Path) -> Path | None:
         """Return the table of the same user that is read instead; None if this one is."""
@@ -135,22 +136,24 @@ def _are_samples(path: Path, table: Table) -> bool:
     for events, ending in ENDINGS.items():
         if path.name.endswith(ending):
             return events == "samples"
-    with closing(table.rows()) as rows:
-        return shares_fixations((row[MEDIA], row[FIXATION]) for row in rows)
+    with closing(table.rows(torn=True)) as rows:
+        return shares_fixations((row[MEDIA], row[FIXATION]) for row in rows if not row.torn)
 
 
-def _presentations(rows: Iterable[Row], clock: str) -> Iterator[tuple[tuple[int, str], Row]]:
-    """Number the presentations of media, and give each row that of its own with the media's name.
+class _Presentations:
+    """Numbers the presentations of media: the clock begins again with each, while the processor's ticks go on."""
 
-    The clock begins again with each of them, while the processor's ticks go on. Raises: DataError.
-    """
-    number, before = 0, ("", -math.inf, math.inf)
-    for row in rows:
+    def __init__(self, clock: str) -> None:
+        self._clock, self._number, self._before = clock, 0, ("", -math.inf, math.inf)
+
+    def __call__(self, row: Row) -> tuple[int, str]:
+        """Return number and media name of a row's presentation. Raises: DataError."""
         ticks = next((name for name in row.positions if name.startswith(TICKS)), None)
-        now = row[MEDIA], row.number(clock), row.number(ticks) if ticks else -math.inf
-        begins_again = now[1] < before[1] and now[2] > before[2]
-        number, before = number + (now[0] != before[0] or begins_again), now
-        yield (number, row[NAME]), row
+        now = row[MEDIA], row.number(self._clock), row.number(ticks) if ticks else -math.inf
+        begins_again = now[1] < self._before[1] and now[2] > self._before[2]
+        self._number += now[0] != self._before[0] or begins_again
+        self._before = now
+        return self._number, row[NAME]
 
 
 def _sample(row: Row, clock: str) -> Values:

@@ -137,6 +137,22 @@ def test_a_fault_is_named_with_its_row(tmp_path, rows, message):
 
 
 @pytest.mark.parametrize(
+    ("damaged", "faulty", "fault"),
+    [
+        (row(2, "b", t="late"), "ab", "row 3: TIME"),
+        (row(2, "b", gaze=("left", 0.5, 1)), "b", "row 3: BPOGX is 'left'"),
+        ("2,b,0\n", "ab", "row 3: 3 cells; expected 22"),
+    ],
+)
+def test_a_damaged_row_costs_the_gaze_of_its_media_or_of_those_beside_it(tmp_path, damaged, faulty, fault):
+    found = read(write(tmp_path, row(1, "a"), damaged, row(2, "b", t=0.1), row(3, "c")))
+    assert [each.image for each in found] == ["a", "b", "c"]
+    assert {each.image for each in found if each.fault is not None} == set(faulty)
+    assert all(each.fault.startswith(fault) for each in found if each.fault is not None)
+    assert all(len(each.x) == (each.fault is None) for each in found)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [("BPOGX,", "X,", "no column BPOGX"), ("TIME(2019/11/18 23:50:04.582)", "TIME", r"no column TIME\(…\)")],
 )
