@@ -137,6 +137,45 @@ def test_a_table_of_values_above_32767_may_state_its_first_value_signed(path, ra
     np.testing.assert_allclose(read_dicom(path).pixels, ramp / 4095, atol=1e-6)
 
 
+def table(entries, first, count=None):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(entries) if count is None else count, first, 16])
+    item.add_new("LUTData", "OW", np.array(entries, dtype="<u2").tobytes())
+    return Sequence([item])
+
+
+def test_a_modality_table_gives_the_values_that_a_window_is_of(path):
+    """The image holds a part of the table's values: 0 and 65535 become 0.25 and 1 of the window, by hand."""
+    entries = [100, 0, 2000, 3000, 65535]
+    stored = np.array([[11, 12], [13, 14]], dtype=np.uint16)
+    window = {"WindowCenter": 1000, "WindowWidth": 4000, "VOILUTFunction": "LINEAR_EXACT"}
+    found = read_dicom(write(path, stored, ModalityLUTSequence=table(entries, 10), **window)).pixels
+    np.testing.assert_allclose(found, [[0.25, 0.75], [1, 1]], atol=1e-6)
+
+
+def test_a_count_of_0_means_65536_entries(path):
+    stored = np.array([[0, 1], [40000, 65535]], dtype=np.uint16)
+    tags = {"BitsStored": 16, "HighBit": 15, "VOILUTSequence": table(list(range(2**16)), 0, count=0)}
+    np.testing.assert_allclose(read_dicom(write(path, stored, **tags)).pixels, stored / 65535, atol=1e-6)
+
+
+def test_a_table_with_fewer_entries_than_it_states_is_one_clear_line(path, ramp):
+    write(path, ramp % 8, VOILUTSequence=table(list(range(100)), 0, count=200))
+    with pytest.raises(DataError, match=r"its LUTs .* cannot be applied .*it is damaged or truncated"):
+        read_dicom(path)
+
+
+def test_an_image_of_padding_alone_is_black(path):
+    found = read_dicom(write(path, np.full((8, 8), 7, dtype=np.uint16), PixelPaddingValue=7))
+    assert not found.pixels.any()
+
+
+def test_a_slope_too_steep_for_some_values_is_one_clear_line(path, ramp):
+    """The least value stays finite."""
+    with pytest.raises(DataError, match="slope, intercept or window is not finite"):
+        read_dicom(write(path, ramp, RescaleSlope=1e306, RescaleIntercept=0, WindowCenter=9, WindowWidth=5))
+
+
 def test_values_far_beyond_a_table_take_its_last_entry(path, ramp):
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [4096, 0, 12])
