@@ -83,6 +83,6 @@ def _is_json(start: bytes) -> bool:
         return False
     try:
         json.JSONDecoder().raw_decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text[1:].lstrip()[:1] in ('"', "}")
     return True

@@ -433,6 +433,7 @@ def test_gaze_that_the_table_names_is_doubted_too(images: Path, tmp_path: Path) 
         ("a.csv.gz", b"\x1f\x8b\x08\0", "gunzip"),
         ("a.jsonl", b'{"t": 1, "x": 2}\n{"t": 2, "x": 2}\n', "JSON; write its rows as a table"),
         ("a.json", b'[\n {"t": 1, "x": 2}]', "JSON; write its rows as a table"),
+        ("deep.json", b'[{"":' * 1000, "JSON; write its rows as a table"),
         ("a.parquet", b"PAR1\0", "write its rows as a table"),
         ("a.zip", b"PK\x03\x04\x14\0", "unpack it first"),
         ("a.mat", b"MATLAB 5.0 MAT-file", "writetable"),
