@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import pydantic
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ from gazekit.errors import ConfigurationError, DataError
 
 SCHEMA: Final = "gazekit.backbone/1"
 _ORIGIN = "gazekit"
+_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _KIND = FileKind("the origin of a backbone's weights", 64 * MIB, "write them again with gazekit pretrain")
 
 Text = Annotated[str, Field(max_length=100_000)]
@@ -116,17 +118,29 @@ def load_backbone(backbone: nn.Module, path: Path) -> str:
         raise _unreadable(path, error) from None
     own = backbone.state_dict()
     _check_alike(path, found, own, origin)
-    broken = [name for name, tensor in found.items() if not tensor.isfinite().all()]
-    if broken:
-        raise ConfigurationError(
-            f"{path}: not finite: {len(broken)} tensors ({broken[0]} …); expected finite numbers"
-        )
+    check_values(path, found, own)
     backbone.load_state_dict(found)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     parameters = sum(each.numel() for each in backbone.parameters())
     said = f"{path.name} (SHA-256 {digest[:16]}): all {len(found)} tensors with {parameters:,} parameters"
     return said if origin is None else f"{said}; {origin}"
+
+
+def check_values(path: Path, found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raise ConfigurationError unless the tensors of a file are finite, and real numbers where a network's own are."""
+    odd = [name for name in found if own[name].is_floating_point() and found[name].dtype not in _REAL]
+    if odd:
+        kind = str(found[odd[0]].dtype).removeprefix("torch.")
+        raise ConfigurationError(
+            f"{path}: values of type {kind} in {len(odd)} tensors ({odd[0]} …); expected real numbers of 16, 32 or 64 "
+            "bits; save the weights as they were before they were quantised"
+        )
+    broken = [name for name, tensor in found.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ConfigurationError(
+            f"{path}: not finite: {len(broken)} tensors ({broken[0]} …); expected finite numbers"
+        )
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigurationError:

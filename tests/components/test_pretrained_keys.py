@@ -332,6 +332,14 @@ def test_numbers_that_are_none_are_refused(small: dict[str, Tensor], tmp_path: P
         TimmBackbone(1, model="resnet10t", weights=file).load_initial_weights()
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.float8_e4m3fn, torch.complex64], ids=str)
+def test_quantised_weights_are_refused(small: dict[str, Tensor], tmp_path: Path, kind: torch.dtype) -> None:
+    file = save(tmp_path / "small.pth", small | {"conv1.0.weight": small["conv1.0.weight"].to(kind)})
+    name = str(kind).removeprefix("torch.")
+    with pytest.raises(ConfigurationError, match=rf"values of type {name} in 1 tensors \(conv1.0.weight"):
+        TimmBackbone(1, model="resnet10t", weights=file).load_initial_weights()
+
+
 def test_a_model_saved_whole_is_named_with_the_remedy(tmp_path: Path) -> None:
     file = save(tmp_path / "whole.pt", nn.Linear(2, 2))  # type: ignore[arg-type]  # as torchxrayvision publishes
     with pytest.raises(

@@ -164,6 +164,10 @@ def test_a_file_of_another_backbone_is_refused_with_shapes_and_remedy(weights: P
     assert "--set backbone.use=small_resnet --set 'backbone.widths=[4, 6, 8, 10]'; set the same" in said
     with pytest.raises(ConfigurationError, match=r"none.safetensors: no such file; expected weights"):
         load_backbone(SmallResNet(1), weights.with_name("none.safetensors"))
+    quantised = {name: tensor.to(torch.int8) for name, tensor in SmallResNet(1).state_dict().items()}
+    safetensors.torch.save_file(quantised, weights.with_name("int8.safetensors"))
+    with pytest.raises(ConfigurationError, match=r"values of type int8 in .* before they were quantised"):
+        load_backbone(SmallResNet(1), weights.with_name("int8.safetensors"))
 
 
 def test_a_timm_backbone_is_pretrained_and_starts_from_its_file(

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from gazekit.contracts.backbone_weights import check_values
 from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import ConfigurationError
 from gazekit_components.backbones.pretrained_keys import (
@@ -169,11 +170,7 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
             f"{path}: not the weights of {config['architecture']}: {error}; {remedy}"
         ) from None
     _check_padding(path, choice.model, match)
-    broken = [key for key, tensor in match.tensors.items() if not tensor.isfinite().all()]
-    if broken:
-        raise ConfigurationError(
-            f"{path}: not finite: {len(broken)} tensors ({broken[0]} …); expected finite numbers"
-        )
+    check_values(path, match.tensors, state)
     adapted = {
         key: adapt_stem(tensor, state[key].shape[1]) if key in stems else tensor.reshape(state[key].shape)
         for key, tensor in match.tensors.items()
