@@ -49,6 +49,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     from gazekit_datasets.plain import Plain
     from gazekit_datasets.pupil_labs import PupilLabs
     from gazekit_datasets.reflacx import Reflacx
+    from gazekit_datasets.smi import SMI
     from gazekit_datasets.tobii_pro_lab import TobiiProLab
     from gazekit_datasets.tobii_sdk import TobiiSDK
     from gazekit_datasets.tobii_studio import TobiiStudio
@@ -64,6 +65,7 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
         "plain": Plain,
         "pupil_labs": PupilLabs,
         "reflacx": Reflacx,
+        "smi": SMI,
         "tobii_pro_lab": TobiiProLab,
         "tobii_sdk": TobiiSDK,
         "tobii_studio": TobiiStudio,

@@ -1,7 +1,7 @@
 """Turn rows of gaze tables into arrays, checked and ordered by time."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -66,6 +66,33 @@ def believable(row: Row, values: Values) -> Values:
 def no_gaze(path: Path) -> DataError:
     """Make the error for a table without rows."""
     return DataError(f"{path}: holds no gaze; expected at least one row below the header")
+
+
+def while_shown(gaze: Recording, first_ms: float, last_ms: float, image: str) -> Recording:
+    """Return the part of a recording from when an image appeared until it went; fixations are cut to that time."""
+    onset = gaze.t_ms
+    assert onset is not None  # of a format that has times
+    if gaze.duration_ms is None:
+        taken, at, lasted = (onset >= first_ms) & (onset < last_ms), onset, None
+    else:
+        end = onset + gaze.duration_ms
+        taken, at = (onset < last_ms) & (end > first_ms), np.maximum(onset, first_ms)
+        lasted = (np.minimum(end, last_ms) - at)[taken]
+    return replace(gaze, x=gaze.x[taken], y=gaze.y[taken], t_ms=at[taken], duration_ms=lasted, image=image)
+
+
+def read_instead(path: Path, endings: Mapping[str, str], events: str) -> Path | None:
+    """Return the path of the table that is read in place of this one, where an export has two of the same gaze.
+
+    Args:
+        path: of samples or of fixations.
+        endings: ``samples`` and ``fixations`` → how the names of these tables end.
+        events: which of them is wanted.
+    """
+    (other,) = (ending for kind, ending in endings.items() if kind != events)
+    if not path.name.endswith(other):
+        return None
+    return path.with_name(path.name.removesuffix(other) + endings[events])
 
 
 def recordings_of_runs(

@@ -11,7 +11,15 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.placement import screen as on_screen
 from gazekit.records.recording import Length, Recording, Shown
-from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
+from gazekit_datasets.gaze_rows import (
+    NOTHING,
+    Values,
+    fixations,
+    place,
+    read_instead,
+    recordings_of_runs,
+    samples,
+)
 
 MEDIA, NAME = "MEDIA_ID", "MEDIA_NAME"
 ONSET, DURATION, FIXATION, FOUND = "FPOGS", "FPOGD", "FPOGID", "FPOGV"
@@ -96,11 +104,8 @@ class Gazepoint:
 
     def _instead(self, path: Path) -> Path | None:
         """Return the table of the same user that is read instead; None if this one is."""
-        other = "samples" if self.events == "fixations" else "fixations"
-        if not path.name.endswith(ENDINGS[other]):
-            return None
-        twin = path.with_name(path.name.removesuffix(ENDINGS[other]) + ENDINGS[self.events])
-        return twin if self.fits(twin) else None
+        twin = read_instead(path, ENDINGS, self.events)
+        return twin if twin is not None and self.fits(twin) else None
 
 
 def is_valid(row: Row, column: str) -> bool:

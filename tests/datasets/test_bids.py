@@ -335,6 +335,11 @@ def test_onsets_by_the_trackers_own_clock_are_taken_and_said(study):
         ({"x_coordinate": None, "y_coordinate": None}, "are 'not given'; expected pixel"),
         ({"timestamp": {"Units": "frames"}}, "the unit of timestamp in its sidecar is 'frames'"),
         ({"timestamp": None, "SamplingFrequency": "n/a"}, "SamplingFrequency of its sidecar is 'n/a'"),
+        (
+            {"Columns": ["timestamp", "x_coordinate", "y_coordinate", "a\nb", "c"]},
+            "4 cells, .*; expected 5, as",
+        ),
+        ({"Columns": ["timestamp\r", "x_coordinate", "y\n", "pupil_size"]}, "expected y_coordinate once"),
         ({"StartTime": "soon"}, "StartTime of its sidecar is 'soon'; expected seconds"),
         ({"x_coordinate": {"Units": "1"}, "y_coordinate": {"Units": "1"}}, "ScreenResolution, which these"),
     ],

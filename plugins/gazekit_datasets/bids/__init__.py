@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.reading.table import is_missing, open_table
 from gazekit.records.arrays import Floats
@@ -16,7 +17,7 @@ from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.bids.files import PACKED, Metadata, applying, entities, is_table, metadata
 from gazekit_datasets.bids.screen import Screen
 from gazekit_datasets.bids.tables import EyeSamples, EyeTable, X, Y, events_beside, mean_of
-from gazekit_datasets.gaze_rows import LARGEST, believable
+from gazekit_datasets.gaze_rows import LARGEST, believable, while_shown
 
 SIDES = ("left", "right")
 _BY_TRACKER = (
@@ -113,7 +114,7 @@ class Bids:
         if not wanted:
             there = " and ".join(sorted({each.eye or "unnamed" for each in every}))
             raise DataError(
-                f"{path}: RecordedEye is {there[:60]}; expected {self.eye}; set the reader's option "
+                f"{path}: RecordedEye is {visible(there)[:60]}; expected {self.eye}; set the reader's option "
                 "eye, or leave it out"
             )
         return wanted[:1]
@@ -147,7 +148,7 @@ class Bids:
             (first_ms - start_ms + onset, first_ms - start_ms + end, image) for onset, end, image in shows
         ]
         for windows, notes in ((by_task, ()), (shows, (_BY_TRACKER,))):
-            parts = [_within(gaze, onset, end, image) for onset, end, image in windows]
+            parts = [while_shown(gaze, onset, end, image) for onset, end, image in windows]
             if found := [part for part in parts if len(part.x)]:
                 yield from (replace(part, notes=(*part.notes, *notes)) for part in found)
                 return
@@ -216,16 +217,3 @@ def _start_ms(path: Path, about: Metadata) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise DataError(f"{path}: StartTime of its sidecar is {str(value)[:40]!r}; expected seconds")
     return 1000.0 * value
-
-
-def _within(gaze: Recording, first_ms: float, last_ms: float, image: str) -> Recording:
-    """Return the part of a recording that lies between two times; fixations are cut to them."""
-    onset = gaze.t_ms
-    assert onset is not None  # every table has times, or counts rows
-    if gaze.duration_ms is None:
-        taken, at, lasted = (onset >= first_ms) & (onset < last_ms), onset, None
-    else:
-        end = onset + gaze.duration_ms
-        taken, at = (onset < last_ms) & (end > first_ms), np.maximum(onset, first_ms)
-        lasted = (np.minimum(end, last_ms) - at)[taken]
-    return replace(gaze, x=gaze.x[taken], y=gaze.y[taken], t_ms=at[taken], duration_ms=lasted, image=image)

@@ -101,7 +101,7 @@ def rows(path: Path, columns: Sequence[str], *, rest_in_last: bool = False) -> G
             if len(cells) != len(columns) or "\0" in text:
                 raise DataError(
                     f"{where}: {len(cells)} cells, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's "
-                    f"Columns: {', '.join(columns)[:200]}"
+                    f"Columns: {visible(', '.join(columns))[:200]}"
                 )
             yield Row(where, cells, positions)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.reading.table import Row
 from gazekit.records.arrays import Floats
@@ -77,7 +78,7 @@ class EyeSamples:
         missing = [name for name in (X, Y) if columns.count(name) != 1]
         if missing:
             raise DataError(
-                f"{table.path}: its Columns are {', '.join(columns)[:200]}; expected {' and '.join(missing)} "
+                f"{table.path}: its Columns are {visible(', '.join(columns))[:200]}; expected {' and '.join(missing)} "
                 "once; name them as BIDS does"
             )
         every = rows(table.path, columns)
