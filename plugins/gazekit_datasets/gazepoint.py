@@ -100,7 +100,7 @@ class Gazepoint:
             return found if self.shown is None else found.where_shown(*self.shown)
 
         with closing(table.rows(torn=True)) as every:
-            yield from recordings_of_runs(every, _Presentations(clock), read, path)
+            yield from recordings_of_runs(every, _Presentations(clock, table.columns), read, path)
 
     def _instead(self, path: Path) -> Path | None:
         """Return the table of the same user that is read instead; None if this one is."""
@@ -148,13 +148,14 @@ def _are_samples(path: Path, table: Table) -> bool:
 class _Presentations:
     """Numbers the presentations of media: the clock begins again with each, while the processor's ticks go on."""
 
-    def __init__(self, clock: str) -> None:
-        self._clock, self._number, self._before = clock, 0, ("", -math.inf, math.inf)
+    def __init__(self, clock: str, columns: Sequence[str]) -> None:
+        self._clock = clock
+        self._ticks = next((name for name in columns if name.startswith(TICKS)), None)
+        self._number, self._before = 0, ("", -math.inf, math.inf)
 
     def __call__(self, row: Row) -> tuple[int, str]:
         """Return number and media name of a row's presentation. Raises: DataError."""
-        ticks = next((name for name in row.positions if name.startswith(TICKS)), None)
-        now = row[MEDIA], row.number(self._clock), row.number(ticks) if ticks else -math.inf
+        now = row[MEDIA], row.number(self._clock), row.number(self._ticks) if self._ticks else -math.inf
         begins_again = now[1] < self._before[1] and now[2] > self._before[2]
         self._number += now[0] != self._before[0] or begins_again
         self._before = now

@@ -299,6 +299,9 @@ def test_the_image_may_be_named_in_another_column_and_without_it_there_is_one_re
     study.events("0\t0.002\t77", header="onset\tduration\timage_number")
     assert one(path).image is None
     assert one(path, image_column="image_number").image == "77"
+    assert (
+        one(path, image_column="image").notes[-1] == "no event of its run names an image in the column image"
+    )
 
 
 def test_fixations_are_cut_to_the_time_that_their_image_was_shown(study):

@@ -11,7 +11,7 @@ import pytest
 
 import gazekit
 from gazekit.errors import DataError, PluginError
-from gazekit.gaze.formats import AnyFormat, GazeFile, files_beside, format_of, gaze_files
+from gazekit.gaze.formats import AnyFormat, GazeFile, files_beside, format_of, gaze_files, nothing_read
 from gazekit.gaze.lost import WithLost
 from gazekit.gaze.readers import OfReaders
 from gazekit.records.recording import Recording
@@ -48,6 +48,39 @@ def test_each_file_of_a_folder_gets_its_format_and_others_are_listed(tmp_path):
     assert [(each.path.name, each.format) for each in found] == [("2.b", "second"), ("1.a", "first")]
     assert [path.name for path in others] == ["notes.txt"]
     assert [recording.image for each in found for recording in each.read()] == [".b", ".a"]
+
+
+@dataclass
+class WithTwin(Suffix):
+    """Reads a file with the one of the same name, ``.a``, and nothing from any other."""
+
+    def beside(self, path):
+        return [path.with_suffix(".a"), path.with_suffix(".list")] if path.suffix != ".a" else []
+
+    def read(self, path):
+        return super().read(path) if path.suffix == ".a" else iter(())
+
+
+def test_what_is_read_beside_a_recording_is_not_listed_as_skipped(tmp_path, monkeypatch):
+    source = folder(tmp_path, "1.a", "1.list", "2.list")
+    for root in (source, Path("gaze")):
+        monkeypatch.chdir(tmp_path)
+        _, others = gaze_files(root, {"first": Listed(".a")})
+        assert [path.name for path in others] == ["2.list"]
+
+
+def test_a_file_without_recordings_of_its_own_names_the_one_that_has_its_gaze(tmp_path):
+    source = folder(tmp_path, "1.a", "1.b", "1.list")
+    reader = WithTwin("")
+    reader.fits = lambda path: path.suffix in (".a", ".b") and path.exists()
+    alone = [GazeFile(source / "1.b", "twins", reader)]
+    assert alone[0].read() == []
+    assert str(nothing_read(source / "1.b", alone)) == (
+        f"{source / '1.b'}: no recording of its own; its gaze is read from 1.a; give that file, or see the options of "
+        "the format (gazekit plugins show gaze_reader twins)"
+    )
+    (source / "1.a").unlink()
+    assert str(nothing_read(source, alone)) == f"{source}: the files hold no recording; expected gaze"
 
 
 def test_a_single_file_is_sniffed_among_several_formats_and_believed_with_one(tmp_path):

@@ -20,6 +20,7 @@ from gazekit_datasets.bids.tables import EyeSamples, EyeTable, X, Y, events_besi
 from gazekit_datasets.gaze_rows import LARGEST, believable, while_shown
 
 SIDES = ("left", "right")
+IMAGE = "stim_file"
 _BY_TRACKER = (
     "by StartTime no image was shown while gaze was recorded; onsets are taken to be of the tracker's clock"
 )
@@ -52,7 +53,7 @@ class Bids:
         eye: Literal["both", "left", "right"] = "both",
         events: Literal["samples", "fixations"] = "samples",
         shown: Shown | None = None,
-        image_column: str = "stim_file",
+        image_column: str = IMAGE,
         upwards: bool | None = None,
     ) -> None:
         self.eye, self.events, self.shown = eye, events, shown
@@ -142,7 +143,8 @@ class Bids:
         """
         shows = self._shows(gaze.source)
         if not shows:
-            yield gaze
+            missing = f"no event of its run names an image in the column {visible(self.image_column)[:40]}"
+            yield replace(gaze, notes=gaze.notes if self.image_column == IMAGE else (*gaze.notes, missing))
             return
         by_task = [
             (first_ms - start_ms + onset, first_ms - start_ms + end, image) for onset, end, image in shows
