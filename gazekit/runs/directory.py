@@ -21,6 +21,7 @@ from gazekit.disk.atomic import (
 )
 from gazekit.disk.locking import LOCK, locked
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import in_command
 from gazekit.distributed.processes import rank
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.splits import fingerprint_of, read_split
@@ -35,6 +36,7 @@ from gazekit.runs.files import (
     read_evaluation,
     read_facts,
     read_plugins,
+    read_predictions,
 )
 
 EVALUATED = ("test", "train", "val", "all")
@@ -305,9 +307,32 @@ class RunDirectory:
         self.check_unchanged("plugins.json")
         return plugins
 
-    def read_evaluation(self) -> dict[str, Any]:
-        """Read ``evaluation.json``. Raises DataError."""
-        return read_evaluation(self.evaluation)
+    def identity(self) -> str:
+        """Return a digest of the first epoch, which tells runs apart and outlives resuming. Raises DataError."""
+        return hashlib.sha256(json.dumps(self.read_metrics()[:1], sort_keys=True).encode()).hexdigest()
+
+    def read_evaluation(self, path: Path | None = None) -> dict[str, Any]:
+        """Read ``evaluation.json``, or that of another part. Raises DataError, also if it is of another run."""
+        path = path or self.evaluation
+        evaluation = read_evaluation(path)
+        if evaluation["trained"] not in ("", self.identity()):
+            raise DataError(
+                f"{path}: is of another run; write it again: gazekit evaluate {in_command(self.path)}"
+            )
+        return evaluation
+
+    def read_predictions(self) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """Read ``predictions.csv``. Raises DataError, also if it is not that of ``evaluation.json``."""
+        self.check_table(self.evaluation, self.predictions)
+        return read_predictions(self.predictions)
+
+    def check_table(self, measures: Path, table: Path) -> None:
+        """Raise DataError if a table of predictions is not the one that the measures are of."""
+        if self.read_evaluation(measures)["table"] not in ("", _sha256(table)):
+            raise DataError(
+                f"{table}: was changed, or is not the table that {measures.name} is of; write both again: gazekit "
+                f"evaluate {in_command(self.path)}"
+            )
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to ``metrics.jsonl``."""

@@ -5,11 +5,15 @@ Other parts, other data and the last weights have separate files, ``evaluation_v
 find the selected weights on the test part under the plain names.
 """
 
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from gazekit.measures.catalogue import SUBGROUP
+from gazekit.errors import DataError
+from gazekit.measures.catalogue import SUBGROUP, UNIT_GROUP
 from gazekit.measures.classification.threshold import separates_nothing
 from gazekit.measures.evaluate import INTERVALS, Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
@@ -22,7 +26,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import as_csv
 from gazekit.records.arrays import Integers
 from gazekit.records.labels import positive_of
-from gazekit.runs.files import Evaluation
+from gazekit.runs.files import Evaluation, read_evaluation
 from gazekit.runs.flattery import flattery
 from gazekit.runs.trained import Progress, Trained
 
@@ -39,6 +43,8 @@ def evaluate_run(
     report: Progress = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Predict one part of a data set, compare with the truth, write both files and return the content of the first.
+
+    What an earlier call measured of the same predictions by other groups and units stays in the file.
 
     Args:
         trained: the run.
@@ -62,7 +68,11 @@ def evaluate_run(
     )
     if per is not None:
         by_unit = pooled_metrics(dataset, predictions, per, pool, metrics=offered, resamples=resamples)
-        metrics = {"classification": metrics["classification"], f"per_{per}_by_{pool}": by_unit, **metrics}
+        metrics = {
+            "classification": metrics["classification"],
+            f"{UNIT_GROUP}{per}_by_{pool}": by_unit,
+            **metrics,
+        }
     subgroups = measure_subgroups(dataset, predictions, grouped, metrics=offered, resamples=resamples)
     metrics |= {f"{SUBGROUP}{name}": dict(own.measures) for name, own in subgroups.items() if own.measures}
     record = _record(trained, dataset, predictions, metrics, part)
@@ -71,10 +81,46 @@ def evaluate_run(
     measures, table = trained.run.evaluation_of(
         part, trained.weights.which, trained.other_than_training(dataset)
     )
-    record |= {"files": [measures.name, table.name]}
-    trained.run.write_text(table.name, _predictions_csv(dataset, predictions))
+    text = _predictions_csv(dataset, predictions)
+    record |= {"files": [measures.name, table.name], "trained": trained.run.identity()}
+    record["table"] = hashlib.sha256(text.encode()).hexdigest()
+    _keep(measures, record, [own.by for own in grouped])
+    trained.run.write_text(table.name, text)
     trained.run.write_json(measures.name, Evaluation(**record).model_dump(by_alias=True))
     return record
+
+
+def _keep(path: Path, record: dict[str, Any], measured: Collection[str]) -> None:
+    """Take over the groups and units that an earlier evaluation of the same predictions measured and this one did not.
+
+    Args:
+        path: the earlier evaluation, if there is one.
+        record: the content of the new one.
+        measured: names by which it groups exams.
+    """
+    try:
+        before = read_evaluation(path)
+    except DataError:  # none, or damaged, or of another version
+        return
+    if before["trained"] not in ("", record["trained"]):
+        return
+    old = {name: each for name, each in before["subgroups"].items() if each["by"] not in measured}
+    kept = [name for name in before["metrics"] if name in old or name.startswith(UNIT_GROUP)]
+    kept = [name for name in kept if name not in record["metrics"]]
+    same = ("trained", "table", "called_above", "data")
+    if all(before[key] == record[key] for key in same):
+        record["metrics"] |= {name: before["metrics"][name] for name in kept}
+        record["subgroups"] |= {name: each for name, each in old.items() if name not in record["subgroups"]}
+        record["limits"] = (
+            list(dict.fromkeys([*record["limits"], *before["limits"]])) if old else record["limits"]
+        )
+    elif old or kept:
+        names = dict.fromkeys([*(each["by"] for each in old.values()), *(set(kept) - set(old))])
+        warnings.warn(
+            f"{path}: left out, because the predictions are not known to be the same: {', '.join(names)}; measure them "
+            "again with --by and --per",
+            stacklevel=3,
+        )
 
 
 def _record(

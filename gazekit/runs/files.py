@@ -179,6 +179,10 @@ class Evaluation(StoredPart):
     calibration: Text = "none"
     metrics: dict[Name, dict[Name, StoredMeasure]]
     subgroups: dict[Name, StoredSubgroup] = {}
+    trained: Text = ""
+    """``RunDirectory.identity`` of the run; empty in the files of earlier versions, like the next."""
+    table: Text = ""
+    """sha256 of the table of predictions."""
 
 
 _EPOCH = pydantic.TypeAdapter(Epoch)

@@ -95,7 +95,10 @@ def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[
     """Check the measures and probabilities of a part, if it was evaluated."""
     measures, table = run.evaluation_of(part)
     if os.path.lexists(measures):
-        yield from _said(lambda: read_evaluation(measures))
+        faults = list(_said(lambda: run.read_evaluation(measures)))
+        if not faults and os.path.lexists(table):
+            faults = list(_said(lambda: run.check_table(measures, table)))
+        yield from faults
     if not os.path.lexists(table):
         return
     found: dict[str, tuple[float, ...]] = {}

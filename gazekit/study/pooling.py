@@ -21,7 +21,6 @@ from gazekit.measures.statistics.permutation import permute_runs
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.explain_check.file import read_explain_check
-from gazekit.runs.files import read_predictions
 from gazekit.study.grid import RunName
 
 
@@ -67,7 +66,7 @@ def read_run(path: Path) -> RunRecord:
         for group, name, m in measures
         if group.startswith(TARGET_GROUP) and name == "auc" and m["value"] is not None
     }
-    probabilities = dict(read_predictions(run.predictions))
+    probabilities = dict(run.read_predictions())
     return RunRecord(
         path.name.rpartition("-seed-")[0],
         metrics,

@@ -214,13 +214,42 @@ def test_the_command_shows_a_table_for_each_way_and_writes_what_others_read(
     assert of_targets.splitlines()[3].split() == ["spiculated", "yes", "20", "10", "20", "–", "–"]
     assert "by_" not in shown.stdout and "not measured: spiculated no, spiculated yes.\n" in shown.stderr
     read = json.loads(gazekit("evaluate", copy, *options, "--by", "side", "--json").stdout)
-    assert list(read["subgroups"]) == ["by_side L", "by_side R", "by_side not known"]
+    assert list(read["subgroups"])[:3] == ["by_side L", "by_side R", "by_side not known"]
+    assert {each["by"] for each in read["subgroups"].values()} == {
+        "side",
+        "spiculated",
+        "age",
+    }  # and those before
     counts = read["subgroups"]["by_side L"]
     assert counts == {"by": "side", "exams": 17, "patients": 17, "classes": {"benign": 8, "malignant": 9}}
     [again] = copy.glob("evaluation_all_*.json")
     assert json.loads(again.read_text())["metrics"]["by_side R"] == read["metrics"]["by_side R"]
     same = api.evaluate(copy, hospitals, "all", resamples=100, by="side")
     assert same["metrics"] == read["metrics"] and same["subgroups"] == read["subgroups"]
+
+
+def test_groups_and_units_measured_before_stay_while_the_predictions_do(
+    tiny_run: Path, hospitals: PreparedDataset, registry: Registry, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "run")
+    first = api.evaluate(copy, hospitals, "all", resamples=100, by=["side", "age:50"], per="patient")
+    again = api.evaluate(copy, hospitals, "all", resamples=100)
+    assert again["subgroups"] == first["subgroups"] and again["metrics"] == first["metrics"]
+    assert sorted(again["limits"]) == sorted(first["limits"])
+    other = api.evaluate(copy, hospitals, "all", resamples=100, by="age:60")
+    ages = [name for name, each in other["subgroups"].items() if each["by"] == "age"]
+    assert ages and not any("50" in name for name in ages)
+    assert {name for name in first["metrics"] if name.startswith("by_side")} <= set(other["metrics"])
+    file = copy / other["files"][0]
+    assert json.loads(file.read_text())["subgroups"] == other["subgroups"]
+
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps(stored | {"table": "0" * 64}))
+    with pytest.warns(
+        UserWarning, match="the predictions are not known to be the same: age, side, per_patient_by_max; m"
+    ):
+        fresh = api.evaluate(copy, hospitals, "all", resamples=100)
+    assert fresh["subgroups"] == {} and "per_patient_by_max" not in fresh["metrics"]
 
 
 def test_of_several_classes_none_is_counted_as_positive(capsys: pytest.CaptureFixture[str]) -> None:

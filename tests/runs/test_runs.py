@@ -1,6 +1,7 @@
 """Tables over run directories, and event files that hold the lines of metrics.jsonl."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gazekit.runs.files import read_facts, read_predictions
 from gazekit.runs.stored import preset_conflicts, stored_preset
 from gazekit.runs.table import differences, summarise
 from gazekit.runs.verification import faults_of
+from gazekit.study.pooling import read_run
 
 
 @pytest.fixture
@@ -310,3 +312,44 @@ def test_a_run_that_is_not_there_is_one_fault_and_the_others_are_verified(tmp_pa
     file.touch()
     for path in (missing, file):
         assert faults_of(RunDirectory(path)) == [f"{path}: there is no such folder; expected a run directory"]
+
+
+def test_an_evaluation_of_another_run_does_not_count_as_ones_own(
+    tiny_run: Path, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    one = shutil.copytree(tiny_run, tmp_path / "one")
+    other = tmp_path / "other"
+    gazekit(
+        *(
+            "train",
+            "--preset",
+            "mammonet_small",
+            "--data",
+            dataset.root,
+            "--out",
+            other,
+            "--epochs",
+            1,
+            *TINY,
+        ),
+        *("--seed", 1),
+    )
+    for run in (one, other):
+        gazekit("evaluate", run, "--resamples", 100)
+    table = (one / "predictions.csv").read_text()
+    for name in ("evaluation.json", "predictions.csv"):
+        shutil.copy(other / name, one / name)
+    said = f"{one / 'evaluation.json'}: is of another run; write it again: gazekit evaluate {one}"
+    for look in (read_run, lambda path: RunDirectory.open(path).read_evaluation()):
+        with pytest.raises(DataError, match=re.escape(said)):
+            look(one)
+    assert summarise(one).problem == said
+    assert said in faults_of(RunDirectory.open(one))
+    gazekit("evaluate", one, "--resamples", 100)
+    assert (one / "predictions.csv").read_text() == table and read_run(one).metrics
+
+    shutil.copy(other / "predictions.csv", one / "predictions.csv")
+    said = f"{one / 'predictions.csv'}: was changed, or is not the table that evaluation.json is of"
+    with pytest.raises(DataError, match=re.escape(said)):
+        read_run(one)
+    assert any(fault.startswith(said) for fault in faults_of(RunDirectory.open(one)))
