@@ -337,8 +337,9 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
             *((key, prepared(first)[key], prepared(other)[key]) for key in OF_PIXELS),
         ):
             if own != its and not _is_unrecorded(what, own, its):
+                named = "region by the rules of version" if what == "region" else what
                 raise ConfigurationError(
-                    f"{other.run.path}: {what} {its}, but {first.run.path} has {own}; an ensemble must agree"
+                    f"{other.run.path}: {named} {its}, but {first.run.path} has {own}; an ensemble must agree"
                 )
 
 

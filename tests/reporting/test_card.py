@@ -150,3 +150,13 @@ def test_a_card_is_not_written_of_measures_from_before_the_calibration(tiny_run,
         model_card(RunDirectory.open(run), registry)
     gazekit("evaluate", run, "--resamples", 100)
     assert "temperature" in model_card(RunDirectory.open(run), registry)
+
+
+def test_the_region_is_named_with_the_version_of_its_rules(run, registry, tmp_path):
+    copy = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    assert "- region" not in model_card(copy, registry)
+    preparation = copy.facts().preparation
+    for changed in ({"crop": "breast"}, {"masked_by": "breast"}):
+        copy.write_facts(replace(copy.facts(), preparation=preparation | {"region": 2} | changed))
+        text = model_card(copy, registry)
+        assert "- region: breast, version 2 of its rules\n" in text and "region 2" not in text

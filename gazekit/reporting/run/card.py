@@ -18,7 +18,7 @@ from gazekit.measures.former_names import by_current_name
 from gazekit.measures.numbers import measured
 from gazekit.measures.offered import offered_metrics
 from gazekit.modelling.model import gaze_use
-from gazekit.prepared.settings import OF_PIXELS, completed
+from gazekit.prepared.settings import OF_PIXELS, WHOLE, completed
 from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
@@ -199,10 +199,14 @@ def _use(facts: RunFacts) -> Iterator[str]:
     images = f" ({', '.join(facts.modalities)})" if facts.modalities else ""
     yield (
         f"Research on images like those it was trained on{images}: compare methods, study where a model looks. It is "
-        "not meant for screening, diagnosis or triage, nor for images of other views, devices or populations without a "
+        "not meant for screening, diagnosis or triage, nor for images of other views, devices or populations without "
         "your own validation."
     )
     yield "```sh\ngazekit predict RUN images/            # probability of each class; no gaze needed\n```"
+
+
+_VERSION = "region"
+"""Key of a preparation: the version of the rules that find the region; 0 if none is sought."""
 
 
 def _data(run: RunDirectory, facts: RunFacts) -> Iterator[str]:
@@ -214,12 +218,22 @@ def _data(run: RunDirectory, facts: RunFacts) -> Iterator[str]:
             "prepared set": f"{Path(facts.data).name}, fingerprint {facts.fingerprint[:16]}",
             "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
             "preparation": ", ".join(
-                f"{key} {_plain(preparation[key])}"
+                f"{key.replace('_', ' ')} {_plain(preparation[key])}"
                 for key in OF_PIXELS
-                if preparation.get(key) not in ("", None)
+                if key != _VERSION and preparation.get(key) not in ("", None)
             ),
+            "region": _region(preparation),
         }
     )
+
+
+def _region(preparation: Mapping[str, Any]) -> str:
+    """Name the region that was sought with the version of its rules; empty if none was."""
+    if not preparation[_VERSION]:
+        return ""
+    cut = preparation["crop"] != WHOLE
+    name = preparation["crop"] if cut else preparation["masked_by"]
+    return f"{name}, version {preparation[_VERSION]} of its rules"
 
 
 def _measures(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]:
