@@ -31,6 +31,16 @@ LARGEST = 3.4e38
 _BLOCK = 2**20
 _HEAD = 2**16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_NO_TEXT = {
+    b"PK\x03\x04": ("a workbook or an archive", "save its sheet as CSV, or unpack it"),
+    b"\xd0\xcf\x11\xe0": ("a workbook of an earlier Excel", "save its sheet as CSV"),
+    b"\x1f\x8b": ("compressed by gzip", "unpack it first (gunzip)"),
+    b"%PDF": ("a PDF", "export the table itself as CSV"),
+    b"\x89PNG": ("an image", "give the table"),
+    b"\xff\xd8\xff": ("an image", "give the table"),
+}
+"""First bytes of files that are called tables by mistake → what they are, and what to do."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _COMMA, _POINT = re.compile(r"[+-]?\d*,\d+"), re.compile(r"[+-]?\d*\.\d+")
@@ -247,10 +257,13 @@ def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> T
     """
     try:
         require_regular_file(path)
+        _check_kind(path)
         encoding = _encoding(path)
         head, separator, above = _head(path, encoding)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text table") from None
+    if _CONTROL.search(head):
+        raise DataError(f"{path} row {above + 1}: contains bytes that are not text; expected a text table")
     columns = _columns(head, separator)
     if not columns or columns == ("",):
         raise DataError(f"{path}: the first row is empty; expected the names of the columns")
@@ -320,6 +333,15 @@ def first_columns(path: Path) -> tuple[str, ...]:
         return ()
     lines = text.splitlines() or [""]
     return () if "\0" in lines[0] else _columns(*_header_of(lines[0], lines[1] if len(lines) > 1 else "")[:2])
+
+
+def _check_kind(path: Path) -> None:
+    """Raise DataError if a file begins like one that is no text."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    for begin, (what, remedy) in _NO_TEXT.items():
+        if start.startswith(begin):
+            raise DataError(f"{path}: not a text table but {what}; {remedy}")
 
 
 def _encoding(path: Path) -> str:

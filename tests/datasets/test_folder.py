@@ -287,7 +287,7 @@ def test_a_missing_table_or_view_or_no_text_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="no column lateral; the file has exam_id"):
         list(Folder(views=("cc", "lateral")).exams(tmp_path))
     (tmp_path / "exams.csv").write_bytes(b"\x89PNG\0\0")
-    with pytest.raises(DataError, match="contains bytes that are not text"):
+    with pytest.raises(DataError, match="not a text table but an image"):
         list(Folder().exams(tmp_path))
 
 

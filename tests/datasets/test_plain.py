@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_read_or_is_no_text(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         list(Plain().read(tmp_path))
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
-    with pytest.raises(DataError, match="contains bytes that are not text"):
+    with pytest.raises(DataError, match="not a text table but an image"):
         list(Plain().read(tmp_path / "image.csv"))
 
 
