@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import json
 import os
 import sys
@@ -57,6 +58,23 @@ def open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
+def reserve_stdout() -> None:
+    """Keep standard output for results: what libraries and child processes write to its descriptor goes to stderr."""
+    former = sys.stdout
+    if former is not sys.__stdout__ or not isinstance(former, io.TextIOWrapper):
+        return  # redirected within this process
+    former.flush()
+    number = former.fileno()
+    binary = os.fdopen(os.dup(number), "wb")
+    os.dup2(sys.__stderr__.fileno() if sys.__stderr__ else 2, number)
+    sys.stdout = io.TextIOWrapper(
+        binary,
+        encoding=former.encoding,
+        errors="backslashreplace",  # an encoding may lack a dash or a letter of a table
+        line_buffering=former.line_buffering,
+    )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The command ``gazekit``; heavy imports happen inside the commands."""
 
 import functools
-import io
 import os
 import sys
 import warnings
@@ -90,10 +89,7 @@ def main() -> None:
     """Run the command line; a fault of the input ends with one line and its exit code."""
     console.open_closed_streams()
     warnings.showwarning = _each_warning_once()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # an encoding may lack a dash or a letter of a table
+    console.reserve_stdout()
     with console.lasting_stderr():
         _run()
 
@@ -126,7 +122,10 @@ def _run() -> None:
         with console.blaming_plugins():
             if sys.argv[1:2] == ["data"]:
                 generate.add_generators(data.app)
-            commands()(prog_name="gazekit")
+            try:
+                commands()(prog_name="gazekit")
+            finally:
+                sys.stdout.flush()  # here a reader that has gone is no error
     except BrokenPipeError:  # the reader of our output has closed it, as in: gazekit … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

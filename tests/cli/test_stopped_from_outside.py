@@ -1,5 +1,6 @@
 """A command that is asked to stop, or whose terminal closes, ends soon and with the code that is promised."""
 
+import json
 import os
 import pty
 import select
@@ -138,3 +139,28 @@ def test_a_run_whose_preset_was_made_larger_than_its_weights_is_refused(
     assert "widths = [4, 6, 8, 10]" in preset
     (run / "preset.toml").write_text(preset.replace("widths = [4, 6, 8, 10]", "widths = [4, 600, 800, 1000]"))
     assert "of those stored with it" in gazekit("evaluate", run, code=2).stderr
+
+
+def test_standard_output_is_the_result_alone(tmp_path: Path) -> None:
+    """A plugin's import writes to the descriptor itself, by a child process and by Python."""
+    (tmp_path / "noisy.py").write_text(
+        "import os\nimport gazekit\n\n"
+        "os.write(1, b'from C\\n')\nos.system('echo from a child')\nprint('from Python')\n\n"
+        "@gazekit.hookimpl\ndef gazekit_metrics():\n    return {}\n"
+    )
+    info = tmp_path / "noisy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gazekit]\nnoisy = noisy\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    variables = {name: value for name, value in os.environ.items() if name != "GAZEKIT_DISABLE"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gazekit", "plugins", "list", "--json"],
+        env=variables | {"PYTHONPATH": path},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(ended.stdout)["schema"] == "gazekit.plugins/1"
+    for said in ("from C", "from a child", "from Python"):
+        assert said in ended.stderr
