@@ -1,25 +1,31 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share.
+
+They import what they need when they are used: the process of pytest-xdist that hands out the tests needs none of it.
+"""
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from command_line import TINY
-from command_line import gazekit as run_gazekit
-from made_data import make_folder
-from made_preparation import prepare
-from undrawn import leave_undrawn
 
-import gazekit
-from gazekit.prepared.dataset import PreparedDataset
-from gazekit.registry.registry import Registry
+if TYPE_CHECKING:
+    from gazekit.prepared.dataset import PreparedDataset
+    from gazekit.registry.registry import Registry
 
-torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 gc.set_threshold(20_000, 20, 20)  # a search looks through everything that the imports made
 MakeDistribution = Callable[..., None]
+
+
+def not_waited_for(file: int) -> None:
+    """Stand in for ``os.fsync``: no test cuts the power, so none waits until the disk holds what it wrote."""
+    os.fstat(file)  # a descriptor that is none is an error, as before
+
+
+os.fsync = not_waited_for
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,8 +34,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(0))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Small tensors: more threads only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
-def registry() -> Registry:
+def registry() -> "Registry":
+    import gazekit
+
     return gazekit.load_registry()
 
 
@@ -56,12 +72,18 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeDistrib
 @pytest.fixture(scope="session")
 def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up ``folder`` data set of 24 exams, 32 px."""
+    from made_data import make_folder
+
     return make_folder(tmp_path_factory.mktemp("made") / "raw")
 
 
 @pytest.fixture(scope="session")
-def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
+def dataset(raw_folder: Path, registry: "Registry") -> "PreparedDataset":
     """The same, prepared at 16 px."""
+    from made_preparation import prepare
+
+    from gazekit.prepared.dataset import PreparedDataset
+
     out = raw_folder.parent / "prepared"
     source = registry.create("dataset", "folder", gaze_reader="plain")
     prepare(
@@ -79,12 +101,17 @@ def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every picture of a report an empty one, where nobody looks at it: drawing takes most of the time."""
+    from undrawn import leave_undrawn
+
     leave_undrawn(monkeypatch)
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedDataset) -> Path:
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, dataset: "PreparedDataset") -> Path:
     """A run of one epoch on the made-up data set; not to be changed."""
+    from command_line import TINY
+    from command_line import gazekit as run_gazekit
+
     out = tmp_path_factory.mktemp("trained") / "run"
     run_gazekit(
         "train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, "--epochs", 1, *TINY
