@@ -104,5 +104,5 @@ def validate(source, root, *, read_images=True, jobs=None, progress=lambda _done
 
 
 def run(exams, root, out, classes=("0", "1"), **options):
-    options = {"size": (48, 40), "jobs": 1, "gaze_reader": lambda name: Reader()} | options
+    options = {"size": (48, 40), "jobs": 0, "gaze_reader": lambda name: Reader()} | options
     return prepare(Listed(exams, classes), root, out, **options)

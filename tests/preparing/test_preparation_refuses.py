@@ -94,7 +94,7 @@ GAZE_FAULTS = {
 def test_a_bad_exam_is_listed_or_stops_the_preparation(root, exams, tmp_path, fault):
     damage, expected = FAULTS[fault]
     exams = [damage(exams[0]), *exams[1:]]
-    summary = run(exams, root, tmp_path / "out", image_names=True)
+    summary = run(exams, root, tmp_path / "out", image_names=True, jobs=1)
     (refused,) = summary.refused
     assert refused.key == "e0"
     assert re.search(expected, refused.reason)
@@ -102,7 +102,7 @@ def test_a_bad_exam_is_listed_or_stops_the_preparation(root, exams, tmp_path, fa
     for path in (tmp_path / "out").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
     with pytest.raises(DataError, match=f"exam e0: .*{expected}"):
-        run(exams, root, tmp_path / "strict", on_bad_exam="error", image_names=True)
+        run(exams, root, tmp_path / "strict", on_bad_exam="error", image_names=True, jobs=1)
     (nameless,) = run(exams, root, tmp_path / "nameless", jobs=0).refused
     assert not re.search(r"\w\.(png|gaze)\b", nameless.reason), nameless.reason
     assert not any(PreparedDataset.open(tmp_path / "nameless").image_names[0].values())

@@ -183,7 +183,7 @@ def test_workers_change_nothing(root, exams, tmp_path):
     """Every byte is the same with no worker, with one and with two."""
     done = []
     run(exams, root, tmp_path / "none", jobs=0)
-    run(exams, root, tmp_path / "one")
+    run(exams, root, tmp_path / "one", jobs=1)
     run(exams, root, tmp_path / "two", jobs=2, progress=lambda *at: done.append(at))
     assert contents(tmp_path / "none") == contents(tmp_path / "one") == contents(tmp_path / "two")
     assert done == [(i + 1, 6) for i in range(6)]
@@ -199,7 +199,7 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(root, exams, tmp_p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(exams, root, out, progress=interrupt)
+        run(exams, root, out, jobs=1, progress=interrupt)
     with pytest.raises(DataError, match="incomplete"):
         PreparedDataset.open(out)
     if torn == "journal line":
@@ -211,7 +211,7 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(root, exams, tmp_p
     if torn == "lost row":
         os.truncate(out / "masks.npy", (out / "masks.npy").stat().st_size - 1)
     done = []
-    run(exams, root, out, progress=lambda *at: done.append(at[0]))
+    run(exams, root, out, jobs=1, progress=lambda *at: done.append(at[0]))
     assert done == ([3, 4, 5, 6] if torn == "lost row" else [4, 5, 6])
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -228,7 +228,7 @@ def kill(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 import pickle
 exams = pickle.loads(Path({str(tmp_path / "exams.pickle")!r}).read_bytes())
-run(exams, root, Path({str(tmp_path / "out")!r}), progress=kill)
+run(exams, root, Path({str(tmp_path / "out")!r}), jobs=1, progress=kill)
 """
     (tmp_path / "exams.pickle").write_bytes(pickle.dumps(exams))
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
@@ -402,7 +402,7 @@ def test_a_full_disk_is_one_line_and_the_rest_is_kept(root, exams, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(GrowingArray, "_write", full)
         with pytest.raises(StorageError, match=r"(images|masks)\.npy: cannot write: .*free some space"):
-            run(exams, root, tmp_path / "out")
+            run(exams, root, tmp_path / "out", jobs=1)
     assert not (tmp_path / "out" / "dataset.json").exists()
     run(exams, root, tmp_path / "out")
     run(exams, root, tmp_path / "whole")

@@ -1,20 +1,16 @@
 """Merged shards are the preparation in one go, to the byte; anything but all shards of one is refused."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
-from made_preparation import run as run_in_workers
-from made_preparation import write_exams
+from made_preparation import run, write_exams
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.verification import faults_of
 from gazekit.preparing.merge import merge
 from gazekit.preparing.prepare import Procedure
-
-run = partial(run_in_workers, jobs=0)
 
 
 @pytest.fixture
