@@ -6,21 +6,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gazekit.distributed.membership import count, joined, rank
 from gazekit.errors import GazekitError
 
 
 class PeerLostError(GazekitError):
     """Another process of the run has ended, so this one cannot continue."""
-
-
-def count() -> int:
-    """Return the number of processes."""
-    return dist.get_world_size() if _joined() else 1
-
-
-def rank() -> int:
-    """Return the number of this process, from 0; process 0 writes."""
-    return dist.get_rank() if _joined() else 0
 
 
 def total(tensor: Tensor) -> Tensor:
@@ -31,7 +22,7 @@ def total(tensor: Tensor) -> Tensor:
     Raises:
         PeerLostError: another process has ended.
     """
-    if not _joined():
+    if joined() is None:
         return tensor
     summed: Tensor = _Total.apply(tensor)  # type: ignore[no-untyped-call]
     return summed
@@ -39,7 +30,7 @@ def total(tensor: Tensor) -> Tensor:
 
 def share(amount: Tensor) -> Tensor:
     """Return this process's share of a total; exactly 1 for a single process."""
-    return amount / total(amount) if _joined() else torch.ones_like(amount)
+    return amount / total(amount) if joined() is not None else torch.ones_like(amount)
 
 
 def gathered(rows: Tensor) -> tuple[Tensor, int]:
@@ -48,7 +39,7 @@ def gathered(rows: Tensor) -> tuple[Tensor, int]:
     Args:
         rows: ``[n, ...]``; n may differ between processes and may be 0.
     """
-    if not _joined():
+    if joined() is None:
         return rows, 0
     counts = torch.zeros(count(), dtype=torch.int64)
     counts[rank()] = len(rows)
@@ -57,10 +48,6 @@ def gathered(rows: Tensor) -> tuple[Tensor, int]:
     before = rows.new_zeros((first, *rows.shape[1:]))
     after = rows.new_zeros((int(everyone.sum()) - first - len(rows), *rows.shape[1:]))
     return total(torch.cat([before, rows, after])), first
-
-
-def _joined() -> bool:
-    return dist.is_available() and dist.is_initialized()
 
 
 class _Total(torch.autograd.Function):

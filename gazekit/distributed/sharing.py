@@ -22,7 +22,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from gazekit.distributed.processes import PeerLostError, count, rank, total
+from gazekit.distributed.membership import count, rank
+from gazekit.distributed.processes import PeerLostError, total
 from gazekit.distributed.rendezvous import fresh_store
 from gazekit.distributed.torchrun import launched
 from gazekit.errors import ConfigurationError, DataError

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gazekit.contracts.interfaces import AttentionMap, PredictsScanpaths
 from gazekit.contracts.types import Batch
-from gazekit.distributed.processes import count, gathered, rank
+from gazekit.distributed.membership import count, rank
+from gazekit.distributed.processes import gathered
 from gazekit.feeding.batches import Exams
 from gazekit.modelling.model import MultiViewClassifier, probabilities
 from gazekit.prediction.calibration import UNCALIBRATED, Calibration

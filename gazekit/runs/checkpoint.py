@@ -34,11 +34,10 @@ from gazekit.disk.own_files import FileKind, check_size, opened, read_bytes, rea
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.runs import state_text
+from gazekit.runs.files import SELECTED
 from gazekit.runs.tensor_file import check_types, pieces_of
 
 SCHEMA: Final = "gazekit.checkpoint/2"
-SELECTED = "best"
-"""Folder of the selected weights, inside the checkpoint folder."""
 _KEPT = 2
 _FILES = ("weights.safetensors", "state.safetensors", "state.json")
 _MANIFEST = "manifest.json"

@@ -22,13 +22,13 @@ from gazekit.disk.atomic import (
 from gazekit.disk.locking import LOCK, locked
 from gazekit.disk.plain_text import visible
 from gazekit.disk.wording import in_command
-from gazekit.distributed.processes import rank
+from gazekit.distributed.membership import rank
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.splits import fingerprint_of, read_split
-from gazekit.runs.checkpoint import SELECTED
 from gazekit.runs.files import (
     CHECKSUMS_SCHEMA,
     SCHEMA,
+    SELECTED,
     RunFacts,
     read_checksums,
     read_environment,

@@ -18,6 +18,8 @@ from gazekit.prepared.settings import PreparationSettings
 SCHEMA = "gazekit.run/1"
 CHECKSUMS_SCHEMA: Final = "gazekit.run_checksums/1"
 EVALUATION_SCHEMA: Final = "gazekit.evaluation/1"
+SELECTED = "best"
+"""Folder of the selected weights, inside the checkpoint folder."""
 _AGAIN = "the run is damaged; get another copy, or train it again"
 _EVALUATE = "write it again with gazekit evaluate"
 FACTS = FileKind("the facts of a run", 4 * MIB, _AGAIN)

@@ -22,9 +22,10 @@ from gazekit.presets.tables import ComponentChoice
 from gazekit.registry.component import OWN, in_words
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
+from gazekit.runs.best_epoch import stopped_early
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts, check_whole_preset
-from gazekit.runs.selection import Weights, Which, check_whole, read_weights, stopped_early
+from gazekit.runs.selection import Weights, Which, check_whole, read_weights
 
 _SMALL = 2**20
 """Bytes allowed for a model beyond twice the size of its stored weights."""

@@ -10,9 +10,9 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.former_names import by_current_name
 from gazekit.prepared.splits import fingerprint_of, read_split
 from gazekit.presets.layers import read_layer
+from gazekit.runs.best_epoch import stopped_early
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
-from gazekit.runs.selection import stopped_early
 
 
 @dataclass(frozen=True, slots=True)

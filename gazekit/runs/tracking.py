@@ -13,7 +13,7 @@ from pydantic import Field
 from gazekit.contracts.tracking import Ending, TrackedRun
 from gazekit.disk.atomic import check_folder
 from gazekit.disk.own_files import MIB, FileKind, read_model
-from gazekit.distributed.processes import rank
+from gazekit.distributed.membership import rank
 from gazekit.errors import DataError, GazekitError, Preempted
 from gazekit.presets.layers import flattened
 from gazekit.presets.preset import Preset

@@ -10,9 +10,9 @@ from gazekit.presets.preset import Preset
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.isolation import blaming
 from gazekit.registry.registry import Registry
+from gazekit.runs.best_epoch import stopped_early
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
-from gazekit.runs.selection import stopped_early
 from gazekit.runs.tracking import followed
 from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask

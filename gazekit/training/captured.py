@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gazekit.contracts.types import Batch
-from gazekit.distributed.processes import count
+from gazekit.distributed.membership import count
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prediction.predictions import logits_of
 from gazekit.presets.tables import TrainingSettings

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gazekit.contracts.interfaces import Term
 from gazekit.disk.wording import counted
-from gazekit.distributed.processes import count
+from gazekit.distributed.membership import count
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import Exams, epoch_batches
 from gazekit.feeding.exam_facts import check_known, check_some_view

@@ -14,7 +14,7 @@ import torch
 from gazekit.contracts.progress import Elapsed, Validated
 from gazekit.contracts.types import Batch
 from gazekit.disk.wording import counted
-from gazekit.distributed.processes import count, rank
+from gazekit.distributed.membership import count, rank
 from gazekit.distributed.sharing import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.errors import DataError, GazekitError, Preempted
 from gazekit.feeding.batches import Exams, Rows, epoch_batches
@@ -23,8 +23,8 @@ from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
 from gazekit.prediction.predictions import predict
 from gazekit.presets.tables import TrainingSettings
+from gazekit.runs.best_epoch import is_better, stopped_early
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.selection import is_better, stopped_early
 from gazekit.training.captured import Computed, fastest, fastest_validation
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gazekit.distributed.processes import rank
+from gazekit.distributed.membership import rank
 from gazekit.distributed.sharing import check_alike
 from gazekit.errors import DataError
 from gazekit.runs import checkpoint

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gazekit.contracts.types import Batch, Views
-from gazekit.distributed.processes import count, rank, total
+from gazekit.distributed.membership import count, rank
+from gazekit.distributed.processes import total
 from gazekit.distributed.sharing import sum_gradients
 from gazekit.modelling.model import Encoded, MultiViewClassifier
 from gazekit.modelling.objective import Losses, Objective

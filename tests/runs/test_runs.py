@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,6 +201,25 @@ def test_the_probabilities_of_a_label_are_read_beside_any_further_target(tmp_pat
     table.write_text(f"{head},p_c\n{row},x\n")
     with pytest.raises(DataError, match="row 2: expected a probability of each class"):
         list(read_predictions(table))
+
+
+def test_a_list_and_a_comparison_do_not_import_torch(tiny_run: Path) -> None:
+    """It would take four times as long as everything else they do."""
+    code = (
+        "import sys\n"
+        "from gazekit.cli.main import main\n"
+        "for words in sys.argv[1:]:\n"
+        "    sys.argv = ['gazekit', *words.split('|')]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as ended:\n        assert not ended.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    commands = (f"runs|list|{tiny_run}", f"runs|compare|{tiny_run}|{tiny_run}")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *commands], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mammonet_small" in done.stdout
 
 
 def test_a_comparison_shows_what_differs_and_nothing_else(folder: Path) -> None:

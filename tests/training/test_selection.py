@@ -18,9 +18,10 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
+from gazekit.runs.best_epoch import is_better
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
-from gazekit.runs.selection import doubt, is_better, spread_of_guessing, why_selected
+from gazekit.runs.selection import doubt, spread_of_guessing, why_selected
 from gazekit.runs.stored import check_resume, extend, load_model, stored_preset
 from gazekit.runs.trained import open_trained
 from gazekit.training.run import continue_run

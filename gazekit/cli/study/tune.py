@@ -12,7 +12,7 @@ from gazekit.cli.study.options import Changes, Jobs, LauncherName
 from gazekit.study.launch.launchers import device_of_runs
 
 if TYPE_CHECKING:
-    from gazekit.runs.selection import Select
+    from gazekit.runs.best_epoch import Select
     from gazekit.study.tuning.search import Tuning
 
 

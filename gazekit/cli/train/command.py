@@ -172,7 +172,7 @@ def _run(
     from collections import Counter
 
     from gazekit.cli.train.progress import TrainingProgress
-    from gazekit.distributed.processes import count, rank
+    from gazekit.distributed.membership import count, rank
     from gazekit.errors import GazekitError, Preempted
     from gazekit.prepared.dataset import PreparedDataset
     from gazekit.records.labels import describe

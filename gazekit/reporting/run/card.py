@@ -23,10 +23,10 @@ from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
 from gazekit.reporting.page import FEW_PATIENTS, LIMITS, SINGLE_TRAINING
+from gazekit.runs.best_epoch import Select
 from gazekit.runs.calibration_file import StoredCalibration, read_calibration
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
-from gazekit.runs.selection import Select
 from gazekit.runs.stored import stored_preset
 
 _ON_THE_HUB = {"auc": "roc_auc", "accuracy": "accuracy", "brier": "brier_score"}

@@ -15,7 +15,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import KIND
 from gazekit.presets.layers import PRESET
 from gazekit.reporting.run.exam_flow import exam_flow
-from gazekit.runs.selection import stopped_early
+from gazekit.runs.best_epoch import stopped_early
 from gazekit.runs.trained import Trained
 
 

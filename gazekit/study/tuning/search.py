@@ -15,8 +15,8 @@ from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.presets.layers import plain_options
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, ValueRange
+from gazekit.runs.best_epoch import Select
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.selection import Select
 from gazekit.study.settings import TuneSettings
 from gazekit.study.tuning.sampling import TriedPoint, changes, own_point, size, suggest, values_to_check
 
