@@ -10,6 +10,7 @@ from damages import REFUSED, SURVIVED
 from gaze_formats import FILES, FOLDER, MINIATURES, READERS, no_hang, outcome
 
 from gazekit.errors import DataError
+from gazekit.testing import contract
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -26,6 +27,14 @@ def test_every_reader_has_a_miniature_and_reads_it(name: str) -> None:
     found = outcome(name, MINIATURES[name])
     assert not isinstance(found, DataError), found
     assert found and all(len(recording.x) > 1 for recording in found)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_keeps_its_contract_with_its_miniature(name: str) -> None:
+    promised = contract("gaze_reader", type(READERS[name]))
+    promised.sample = MINIATURES[name]
+    for promise in promised.promises(all_of_them=True):
+        getattr(promised(), promise)()
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -61,12 +61,12 @@ class Bids:
 
     def fits(self, path: Path) -> bool:
         """Say whether the name is that of a physiological recording, and its sidecars that of an eye tracker's."""
-        if not is_table(path, "physio") or not path.is_file():
-            return False
         try:
-            return _is_of_eye(metadata(path, "physio"))
+            return is_table(path, "physio") and path.is_file() and _is_of_eye(metadata(path, "physio"))
         except DataError:
             return "recording-eye" in path.name  # so that the fault of its sidecar is said
+        except OSError:  # a folder that may not be searched
+            return False
 
     def beside(self, path: Path) -> list[Path]:
         """Return sidecars, events, and the tables of the other eyes."""
