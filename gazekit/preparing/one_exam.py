@@ -371,6 +371,14 @@ def _repeated_readers(recordings: Sequence[Recording]) -> Iterator[str]:
             "a reader has several recordings of one image: they make one heat map, and their order counts within each "
             "recording only"
         )
+    has_time: dict[str, set[bool]] = {}
+    for reader, each in zip(reader_names(recordings), recordings, strict=True):
+        has_time.setdefault(reader, set()).add(each.t_ms is not None or each.duration_ms is not None)
+    if any(len(kinds) > 1 for kinds in has_time.values()):
+        yield (
+            "a reader has recordings with times and without on one image: a sample without a time weighs as much as 1 "
+            "ms, so the others make the heat map; leave one kind out, or name another reader for it"
+        )
 
 
 def _finished(path: Path, raw: RawImage, geometry: Geometry) -> Grey:

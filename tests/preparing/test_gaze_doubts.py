@@ -132,3 +132,15 @@ def test_validation_says_it_too(exams, tmp_path):
     ).faults
     about, _, what = faults.gaze[0]
     assert about == "all 6 images with gaze" and what.startswith("no fixation leaves the upper left quarter")
+
+
+def test_recordings_with_and_without_times_of_one_reader_and_image_are_said(exams, tmp_path):
+    untimed = replace(GOOD, t_ms=None)
+    said = prepared(exams, tmp_path, [GOOD, untimed])[1]
+    assert [line.partition(":")[0] for line in said if "times" in line] == [
+        "a reader has recordings with times and without on one image"
+    ]
+
+
+def test_readers_of_whom_one_has_times_make_a_heat_map_each(exams, tmp_path):
+    assert prepared(exams, tmp_path, [GOOD, replace(GOOD, t_ms=None, x=GOOD.x + 0.1, reader="B")])[1] == []
