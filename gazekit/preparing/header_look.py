@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gazekit.preparing.patient_ids import PatientIds
 from gazekit.reading.image_look import contradictions, look_at
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.exam import NOTE, ODD, Exam
@@ -14,7 +15,12 @@ Remarks = dict[str, list[tuple[str, str]]]
 
 
 def look_at_headers(
-    exam: Exam, seen: Sequence[str], views: ViewNames, rules: Mapping[str, IdentityRule], root: Path
+    exam: Exam,
+    seen: Sequence[str],
+    views: ViewNames,
+    rules: Mapping[str, IdentityRule],
+    root: Path,
+    patients: PatientIds | None = None,
 ) -> tuple[Exam, Remarks]:
     """Return an exam with the sides that only texts of headers or names of DICOM files say, and what was noticed.
 
@@ -26,6 +32,7 @@ def look_at_headers(
         views: those of the data set.
         rules: how data sources identify their own files.
         root: the folder of the data set; names of folders below it count.
+        patients: told whose the images are by their headers.
     """
     looks = {
         view: look_at(path, root if path.is_relative_to(root) else path.parent.parent, views, rules)
@@ -36,6 +43,9 @@ def look_at_headers(
         for view, look in looks.items()
         if look.header is not None and not look.header.side and look.side and not exam.laterality.get(view)
     }
+    if patients is not None:
+        told = (look.identity.patient for look in looks.values() if look.header is not None)
+        patients.look(exam, told)
     noticed: Remarks = {view: [] for view in seen}
     for view, what in contradictions(looks, exam.laterality, views):
         noticed.setdefault(view, []).append((ODD, what))

@@ -29,6 +29,7 @@ from gazekit.preparing.estimate import Work, WorkEstimate, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header, read_journal
 from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.outside_files import check_inside, outside
+from gazekit.preparing.patient_ids import PatientIds
 from gazekit.preparing.redaction import files_of, nameless, nameless_record, without_names
 from gazekit.preparing.regions import with_region
 from gazekit.preparing.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
@@ -162,7 +163,8 @@ def prepare(
         own = exams_of_shard(exams, procedure.shard)
         with closing(Journal(out, header, settings)) as journal:
             left = own[len(journal.entries) :]
-            tasks = tasks_of(left, raw, settings, joined, [exam.exam_id for exam in exams])
+            compared = PatientIds(procedure.warn)
+            tasks = tasks_of(left, raw, settings, joined, [exam.exam_id for exam in exams], compared)
             needed = estimate(left, settings, procedure.workers(len(own)))
             work = _work_off(journal, left, tasks, needed, procedure, raw.root)
         rest = Rest(

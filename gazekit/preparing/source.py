@@ -23,6 +23,7 @@ from gazekit.prepared.splits import PARTS
 from gazekit.preparing.header_look import look_at_headers
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import gaze_outside, outside
+from gazekit.preparing.patient_ids import PatientIds
 from gazekit.preparing.regions import find_finder
 from gazekit.reading.identity_rules import identity_rules
 from gazekit.reading.table import LARGEST
@@ -307,6 +308,7 @@ def tasks_of(
     settings: PreparationSettings,
     joined: Joined | None = None,
     ids: Collection[str] = (),
+    patients: PatientIds | None = None,
 ) -> Iterator[Task | Refused]:
     """Make a task per exam with its recordings, or refuse it with a reason; gaze files shared by exams are read once.
 
@@ -318,6 +320,7 @@ def tasks_of(
         settings: the preparation settings.
         joined: external recordings, instead of the exams' own.
         ids: the exam_ids of the whole data set, if the exams are a part of it.
+        patients: told whose the images are by their headers.
     """
     ids = frozenset(ids or (exam.exam_id for exam in exams))
     spelled = Spelled(ids)
@@ -359,7 +362,7 @@ def tasks_of(
             except DataError as error:
                 reason = str(error).replace(f"{raw.root}/", "")
                 refused.setdefault(view, []).append((REFUSED_GAZE, reason))
-        sided, noticed = look_at_headers(exam, views, names, rules, raw.root)
+        sided, noticed = look_at_headers(exam, views, names, rules, raw.root, patients)
         noticed = {view: [*refused.get(view, ()), *noticed.get(view, ())] for view in views}
         yield Task(sided, recordings, settings, raw.root, finder, noticed)
 

@@ -18,6 +18,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.header_look import look_at_headers
 from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
+from gazekit.preparing.patient_ids import PatientIds
 from gazekit.preparing.source import RawData
 from gazekit.preparing.validation import validate
 from gazekit.reading.identity_rules import identity_rules
@@ -152,3 +153,31 @@ def test_prepare_and_both_ways_to_predict_make_the_same_image_of_a_file(name, co
     for other in made[1:]:
         np.testing.assert_array_equal(made[0].images, other.images)
         assert made[0].record.views[0].laterality == other.record.views[0].laterality
+
+
+def test_exams_whose_patients_differ_between_table_and_headers_are_said(tmp_path):
+    rows = []
+    for number, (patient, own) in enumerate(
+        (("A", "p1"), ("A", "p2"), ("B", "p2"), ("A", "p1"), ("anonymous", "p3"))
+    ):
+        write_mammogram(tmp_path / f"{number}.dcm", side="L", seed=number, PatientID=patient)
+        rows.append(f"e{number},{own},{number % 2},{number}.dcm")
+    (tmp_path / "exams.csv").write_text("\n".join(["exam_id,patient_id,label,cc", *rows]) + "\n")
+    said: list[str] = []
+    prepare(Folder(), tmp_path, tmp_path / "out", jobs=0, size=(16, 16), crop="none", warn=said.append)
+    assert [line for line in said if line.startswith("exams ")] == [
+        "exams e0 and e1 are of one patient by the headers of their images, and of two by the table: a split may put "
+        "the patient on two sides; give them one patient_id",
+        "exams e1 and e2 are of one patient by the table, and of two by the headers of their images: check patient_id",
+    ]
+
+
+def test_patients_of_two_hospitals_may_be_numbered_alike(tmp_path):
+    said: list[str] = []
+    compared = PatientIds(said.append)
+    for number, hospital in enumerate(("one", "two")):
+        compared.look(Exam(f"e{number}", f"p{number}", "0", {}, dataset=hospital), ["7"])
+    assert said == []
+    for number in range(2, 12):
+        compared.look(Exam(f"e{number}", f"p{number}", "0", {}, dataset="one"), ["7", ""])
+    assert len(said) == 6 and said[-1].startswith("further exams")
