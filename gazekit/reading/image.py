@@ -21,6 +21,8 @@ from gazekit.records.raw_image import RawImage
 
 FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
 BIT_DEPTHS = (8, 10, 12, 14, 16)
+_CONVERTED = ("P", "RGBA", "LA", "YCbCr", "LAB")
+"""Pillow's modes whose channels are not grey, nor red, green and blue."""
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PHOTOMETRIC, _BITS = 262, 258
 """Tags PhotometricInterpretation (0 is MinIsWhite) and BitsPerSample. Source: TIFF 6.0, section 8."""
@@ -167,7 +169,7 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
             _check_all_bits_are_read(picture, path)
             tags = getattr(picture, "tag_v2", {})
             states_full_scale = picture.format == "PPM" and 255 < _white(picture) < 2**16 - 1
-            plain = picture.convert("RGB") if picture.mode in ("P", "RGBA", "LA") else picture
+            plain = picture.convert("RGB") if picture.mode in _CONVERTED else picture
             return Picture(
                 _checked(np.asarray(plain), path, colour=colour),
                 # Pillow inverts the others

@@ -67,6 +67,19 @@ def test_content_and_not_the_suffix_says_the_format(tmp_path, twelve_bit):
     np.testing.assert_allclose(read_image(renamed).pixels, twelve_bit / 4095, atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["YCbCr", "LAB"])
+def test_colours_that_are_stored_otherwise_are_read_as_red_green_and_blue(tmp_path, mode):
+    colours = np.array([[[200, 90, 40], [60, 120, 200]], [[128, 128, 128], [255, 255, 255]]], dtype=np.uint8)
+    Image.fromarray(colours).convert(mode).save(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as written:
+        assert written.mode == mode
+    found = np.moveaxis(read_image(tmp_path / "a.tif", colour=True).colour, 0, -1)
+    np.testing.assert_allclose(found, colours / 255, atol=0.03)
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(grey).convert("YCbCr").save(tmp_path / "grey.tif")
+    np.testing.assert_allclose(read_image(tmp_path / "grey.tif").pixels, grey / 255, atol=1e-6)
+
+
 def test_grey_saved_as_colour_is_grey_and_real_colour_an_error(tmp_path):
     grey = np.random.default_rng(1).integers(0, 256, (6, 5, 1)).astype(np.uint8).repeat(3, axis=2)
     np.testing.assert_allclose(
