@@ -39,7 +39,7 @@ def without_names(text: str, files: Mapping[Path, str], root: Path | None = None
     stems: dict[str, str] = {}
     for path, instead in files.items():
         below = [] if root is None else [Path(os.path.relpath(path, root)).as_posix()]
-        for name in (str(path), str(path).removeprefix(path.anchor), *below, path.name):
+        for name in filter(None, (str(path), str(path).removeprefix(path.anchor), *below, path.name)):
             whole.setdefault(re.escape(name), instead)
         if len(path.stem) >= _SHORTEST:
             suffix = r"\.\w+" if path.stem.lower() in _OUR_WORDS else r"(?:\.\w+)?"

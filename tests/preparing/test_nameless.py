@@ -52,3 +52,9 @@ def test_a_file_that_is_called_as_messages_speak_takes_no_word_out_of_them() -> 
 
 def test_a_text_without_files_is_left_alone() -> None:
     assert without_names("missing view cc", {}) == "missing view cc"
+
+
+def test_a_path_without_a_name_takes_no_word_out_of_a_message() -> None:
+    assert without_names("/: cannot be read", {Path("/"): "the image of view cc"}) == (
+        "the image of view cc: cannot be read"
+    )
