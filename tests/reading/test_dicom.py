@@ -370,6 +370,12 @@ def test_a_window_without_width_gives_way_to_the_next_or_to_the_range(path, ramp
     np.testing.assert_allclose(first.ravel(), expected, atol=1e-6)
 
 
+def test_a_window_of_width_1_counts(path, ramp):
+    """The narrowest that the function LINEAR allows: black below, white from the centre on."""
+    found = read_dicom(write(path, ramp, WindowCenter=900, WindowWidth=1)).pixels
+    np.testing.assert_array_equal(found, ramp >= 900)
+
+
 def test_a_narrow_window_counts_where_its_function_allows_it(path, ramp):
     write(path, ramp, WindowCenter=900, WindowWidth=0.5, VOILUTFunction="LINEAR_EXACT")
     expected = np.where(ramp == 900, 0.5, ramp > 900)

@@ -74,6 +74,7 @@ def test_values_at_the_top_of_their_cells(path, picture, syntax):
     image = read(path, drawn, syntax, HighBit=15)
     np.testing.assert_array_equal(image.stored, picture)
     np.testing.assert_allclose(image.pixels, (picture - picture.min()) / np.ptp(picture), atol=1e-6)
+    assert image.warnings == (), "the header explains the bits below"
 
 
 def test_a_codec_gives_the_value_wherever_its_cell_had_it(path, picture):
