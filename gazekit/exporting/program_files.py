@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from gazekit.disk.atomic import (
     sync_folder,
     write_through,
 )
+from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.prepared.settings import OF_PIXELS, completed
@@ -93,7 +95,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
 
     Raises:
         ConfigurationError: the model reads gaze at inference, or onnx, onnxscript or onnxruntime is missing.
-        GazekitError: the exported model does not agree with the original.
+        GazekitError: the model cannot be converted, or does not agree with the original afterwards.
         StorageError: the disk is full or read-only.
     """
     onnxruntime = _onnxruntime()
@@ -176,9 +178,10 @@ def _onnxruntime() -> ModuleType:
 
 
 def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
-    """Export the program for any number of exams."""
+    """Export the program for any number of exams. Raises: GazekitError: torch cannot convert the model."""
     shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.inputs),)
-    program = torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
+    with _converting(f"torch {torch.__version__}"):
+        program = torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # source paths of this machine
@@ -186,11 +189,13 @@ def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.expor
 
 
 def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.ONNXProgram:
-    """Convert the program to ONNX, with names."""
-    with warnings.catch_warnings():
+    """Convert the program to ONNX, with names. Raises: GazekitError: torch or onnxscript cannot convert the model."""
+    program = torch_program(deployed, size)
+    used = f"torch {torch.__version__} and onnxscript {version('onnxscript')}"
+    with warnings.catch_warnings(), _converting(used):
         warnings.simplefilter("ignore")  # the exporter's warnings about itself
         made = torch.onnx.export(
-            torch_program(deployed, size),
+            program,
             deployed.examples(size),
             dynamo=True,
             input_names=list(deployed.inputs),
@@ -200,6 +205,23 @@ def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.O
     assert made is not None
     _forget_places(made)
     return made
+
+
+@contextmanager
+def _converting(used: str) -> Iterator[None]:
+    """Say in one line why a model cannot be converted, and by what. Raises: GazekitError."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = visible(next(iter(str(cause).strip().splitlines()), ""))[:200]
+        raise GazekitError(
+            f"{used} cannot convert the model ({type(cause).__name__}: {reason}); expected parts whose steps do not "
+            "depend on the values of their input; if all parts are gazekit's own, install the versions of its "
+            "constraints.txt"
+        ) from error
 
 
 def _forget_places(made: torch.onnx.ONNXProgram) -> None:

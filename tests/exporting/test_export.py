@@ -14,9 +14,9 @@ from fresh_environment import ROOT
 from PIL import Image
 from tiny import tiny
 
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.deployed_model import DeployedModel
-from gazekit.exporting.program_files import onnx_program
+from gazekit.exporting.program_files import onnx_program, torch_program
 from gazekit.modelling.build import build_attention_map, build_model
 from gazekit.presets.tables import DataSettings
 from gazekit.reading.image import read_image
@@ -104,6 +104,24 @@ def test_what_reads_gaze_cannot_be_exported(registry: Registry) -> None:
 def test_a_map_of_inner_stages_cannot_be_exported(registry: Registry) -> None:
     with pytest.raises(ConfigurationError, match="the last feature maps alone"):
         deployed(registry, "mammonet_small", 2, ("attention_map.use=layer_cam", "attention_map.stage=2"))
+
+
+@pytest.mark.parametrize("convert", [torch_program, onnx_program])
+def test_a_part_that_decides_by_values_is_one_clear_line(
+    registry: Registry, convert: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = deployed(registry, *HEADS["bfl, tanh"])
+    decided = DeployedModel.forward
+    monkeypatch.setattr(
+        DeployedModel,
+        "forward",
+        lambda self, *images: decided(self, *images) if images[0].mean() > 0 else images,
+    )
+    with pytest.raises(
+        GazekitError, match=r"^torch \S+ .*cannot convert the model \(\w+: .*constraints.txt$"
+    ) as caught:
+        convert(made, (32, 32))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
