@@ -52,8 +52,6 @@ def frames_held(dataset: Dataset) -> int:
 
     Source: DICOM PS3.5 A.4.
     """
-    if "ExtendedOffsetTable" in dataset:
-        return len(dataset.ExtendedOffsetTable) // 8  # of 64 bits each
     pixel_data = BytesIO(dataset.PixelData)
     if offsets := parse_basic_offsets(pixel_data):
         return len(offsets)
