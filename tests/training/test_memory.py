@@ -106,7 +106,9 @@ def test_cycles_that_a_run_leaves_are_freed_at_its_end(others: bool) -> None:
             left = weakref.ref(Node())
             assert left() is not None
         assert left() is None
-        assert gc.get_freeze_count() <= before  # nothing is kept from later searches; what was set aside may be freed
+        assert (
+            gc.get_freeze_count() <= before
+        )  # nothing is kept from later searches; what was set aside may be freed
     finally:
         gc.unfreeze()
 
