@@ -48,6 +48,9 @@ _TOO_LARGE = (
     "its lesion mask marks more than half of the image; expected 0 outside the lesions: check that it is not inverted, "
     "and not the image itself"
 )
+_MIRRORED = (
+    "lies in its image as one of side {} does, but is of side {}: check the side, or mirror the stored image"
+)
 _SMALL = "fills less than half of its image at the scale of the other views: check its pixel spacing"
 
 
@@ -215,6 +218,8 @@ def _prepare_view(task: Task, found: _Found) -> _View:
         said.append((REFUSED_GAZE, _below_root(task, error)))
     before = task.noticed.get(view, ())
     findings = [*before, *((ODD, warning) for warning in raw.warnings), *found.noticed]
+    if settings.laterality == "auto" and side and region.side and region.side != side:
+        findings.append((ODD, _MIRRORED.format(region.side, side)))
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
     elif darkness := _darkness(raw.pixels):

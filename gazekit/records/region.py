@@ -28,6 +28,7 @@ class Region:
             is a doubt.
         factor: side of a block in raw pixels.
         doubt: why the image is kept whole, in words without names; empty where the region was found.
+        side: ``"L"`` or ``"R"``, as its place in the image suggests; empty where it suggests neither.
     """
 
     image: PixelBox
@@ -35,6 +36,7 @@ class Region:
     outline: Mask = field(repr=False)
     factor: int = 1
     doubt: str = ""
+    side: str = ""
 
     def boxed(self) -> Mask:
         """Mark the pixels of the image ``[H, W]`` in the box."""

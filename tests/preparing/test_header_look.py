@@ -33,6 +33,10 @@ CONTRADICTIONS = {
     ("mixed mlo", "is an image of another patient than view cc by their headers: check the table"),
     ("both mlo", "is an image of another side than view cc by their headers: check the table"),
 }
+LYING = (
+    "lies in its image as one of side R does, but is of side L: check the side, or mirror the stored image"
+)
+"""What the pixels say of the same images."""
 
 
 def exams(root: Path) -> RawData:
@@ -62,11 +66,12 @@ def test_a_table_that_contradicts_its_images_is_pointed_out_by_every_command(tmp
     raw = exams(tmp_path)
     summary = prepare(Folder(), tmp_path, tmp_path / "out", jobs=0)
     found = {(each.about, each.what) for each in summary.findings if each.kind == ODD}
-    assert {(about.partition(" (")[0], what) for about, what in found} == CONTRADICTIONS
+    expected = CONTRADICTIONS | {("turned cc", LYING), ("turned mlo", LYING)}
+    assert {(about.partition(" (")[0], what) for about, what in found} == expected
     assert sum(line.endswith("check the table") for line in summary.doubts()) == 4
     faults = validate(raw, PreparationSettings(), jobs=0).faults
     assert faults is not None
-    assert {(f"{exam} {view}", what) for exam, view, what in faults.odd} == CONTRADICTIONS
+    assert {(f"{exam} {view}", what) for exam, view, what in faults.odd} == expected
     table = read_exam_table(tmp_path / "exams.csv", ViewNames(("cc", "mlo")), identity_rules(raw.registry))
     said = {(key, what) for what, keys in table.assumed.items() for key in keys}
     assert said >= {(about.split()[0], f"view {about.split()[1]} {what}") for about, what in CONTRADICTIONS}
@@ -109,6 +114,22 @@ def test_a_side_that_only_a_text_of_the_header_says_turns_the_image_as_predict_d
     assert [exam.laterality for exam in predicted.exams] == [{"cc": "R", "mlo": "R"}, {"mlo": "R"}]
     turned = [{view: each.flip for view, each in of_exam.items()} for of_exam in dataset.geometry]
     assert turned == [{"cc": True, "mlo": True}, {"cc": False, "mlo": True}]
+
+
+def test_an_image_that_lies_as_one_of_the_other_side_is_a_finding(tmp_path):
+    """As in sets whose right breasts were mirrored already."""
+    rows = ["exam_id,patient_id,label,laterality,cc"]
+    for number, (stored, side) in enumerate(("LL", "RR", "LR", "RL")):
+        write_mammogram(tmp_path / f"{number}.dcm", side=stored, seed=number)
+        rows.append(f"e{number},p{number},{number % 2},{side},{number}.dcm")
+    (tmp_path / "exams.csv").write_text("\n".join(rows) + "\n")
+    found = prepare(Folder(), tmp_path, tmp_path / "out", jobs=0, crop="breast").findings
+    assert [(each.kind, each.about, each.what.partition(":")[0]) for each in found] == [
+        (ODD, "e2 cc", "lies in its image as one of side L does, but is of side R"),
+        (ODD, "e3 cc", "lies in its image as one of side R does, but is of side L"),
+    ]
+    unturned = prepare(Folder(), tmp_path, tmp_path / "as_is", jobs=0, crop="breast", laterality="off")
+    assert not unturned.findings
 
 
 SAID = {

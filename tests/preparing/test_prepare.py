@@ -98,9 +98,11 @@ def test_views_at_one_scale_keep_gaze_fixations_and_masks_on_the_pixels_they_mar
     expected = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (30 / 800 * 160 * small.scale) ** 2))
     np.testing.assert_allclose(dataset.heat_map(0, "cc"), expected / expected.max(), atol=1e-6)
     assert dataset.settings.scale == "same" and dataset.fingerprint != filled.fingerprint
+    mirrored = "lies in its image as one of side L does, but is of side R: check the side, or mirror the stored image"
     assert {each.what for each in summary.findings} == {
         "scaled with the other views by pixels: one of them has no pixel spacing",
         "fills less than half of its image at the scale of the other views: check its pixel spacing",
+        *([mirrored] if laterality == "R" else []),
     }
 
 

@@ -96,6 +96,15 @@ def test_the_mirror_image_has_the_mirror_box():
     np.testing.assert_allclose(mirrored, (512 - right, top, 512 - left, bottom), atol=4)
 
 
+def test_the_side_is_that_of_the_chest_wall_if_only_one_end_can_be_it():
+    image, _ = mammogram(640, 512)
+    assert find_region(image).side == "L"
+    assert find_region(np.ascontiguousarray(image[:, ::-1])).side == "R"
+    image[200:440] = np.maximum(image[200:440], 0.5)  # tissue from border to border
+    found = find_region(image)
+    assert (found.doubt, found.side) == ("", "")
+
+
 @pytest.mark.parametrize("value", [0.0, 0.7])
 def test_an_image_without_a_breast_is_kept_whole(value):
     assert find_region(np.full((90, 70), value, dtype=np.float32)).box == (0, 0, 70, 90)

@@ -55,6 +55,11 @@ def overlap(one, other):
 
 
 @EVERY
+def test_a_breast_lies_on_its_own_side(film):
+    assert region(film).side == film[1][0].upper()
+
+
+@EVERY
 def test_the_box_is_the_one_drawn_by_eye(film):
     assert region(film).doubt == ""
     assert overlap(region(film).box, FILMS[film][0]) >= 0.93  # asked for: 0.9
