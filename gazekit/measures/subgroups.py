@@ -1,7 +1,7 @@
 """Measure the classification within groups of exams: of a side, a data set, a class of a target, a range of numbers."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError
+from gazekit.measures.catalogue import SUBGROUP
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.evaluate import measure_classes, pooled_of
 from gazekit.measures.offered import OfferedMetrics
@@ -93,9 +94,14 @@ def measure_subgroups(
     return found
 
 
-def limits_of_subgroups(found: Mapping[str, Subgroup]) -> Iterator[str]:
-    """Say what the measures of subgroups cannot tell, a sentence each."""
-    if left_out := [name for name, each in found.items() if not each.measures]:
+def limits_of_subgroups(found: Collection[str], measured: Container[str]) -> Iterator[str]:
+    """Say what the measures of subgroups cannot tell, a sentence each.
+
+    Args:
+        found: the groups of measures that subgroups have (``by_side L``).
+        measured: those that hold measures, among others.
+    """
+    if left_out := [group.removeprefix(SUBGROUP) for group in found if group not in measured]:
         yield f"Subgroups of one class or one patient are not measured: {', '.join(left_out)}."
     if found:
         yield (

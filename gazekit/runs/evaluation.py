@@ -76,7 +76,6 @@ def evaluate_run(
     subgroups = measure_subgroups(dataset, predictions, grouped, metrics=offered, resamples=resamples)
     metrics |= {f"{SUBGROUP}{name}": dict(own.measures) for name, own in subgroups.items() if own.measures}
     record = _record(trained, dataset, predictions, metrics, part)
-    record["limits"] += limits_of_subgroups(subgroups)
     record["subgroups"] = {f"{SUBGROUP}{name}": _counts(own, dataset) for name, own in subgroups.items()}
     measures, table = trained.run.evaluation_of(
         part, trained.weights.which, trained.other_than_training(dataset)
@@ -85,6 +84,7 @@ def evaluate_run(
     record |= {"files": [measures.name, table.name], "trained": trained.run.identity()}
     record["table"] = hashlib.sha256(text.encode()).hexdigest()
     _keep(measures, record, [own.by for own in grouped])
+    record["limits"] += limits_of_subgroups(record["subgroups"], record["metrics"])
     trained.run.write_text(table.name, text)
     trained.run.write_json(measures.name, Evaluation(**record).model_dump(by_alias=True))
     return record
@@ -111,11 +111,8 @@ def _keep(path: Path, record: dict[str, Any], measured: Collection[str]) -> None
     if all(before[key] == record[key] for key in same):
         record["metrics"] |= {name: before["metrics"][name] for name in kept}
         record["subgroups"] |= {name: each for name, each in old.items() if name not in record["subgroups"]}
-        record["limits"] = (
-            list(dict.fromkeys([*record["limits"], *before["limits"]])) if old else record["limits"]
-        )
     elif old or kept:
-        names = dict.fromkeys([*(each["by"] for each in old.values()), *(set(kept) - set(old))])
+        names = dict.fromkeys(old[name]["by"] if name in old else name for name in [*old, *kept])
         warnings.warn(
             f"{path}: left out, because the predictions are not known to be the same: {', '.join(names)}; measure them "
             "again with --by and --per",
