@@ -132,7 +132,7 @@ def open_study(
 def _check_weights(
     tasks: Sequence[RunTask], presets: Mapping[str, Preset], data: StudyData, registry: Registry
 ) -> None:
-    """Raise ConfigurationError if a file of weights is missing that a run has yet to start from; names all."""
+    """Raise ConfigurationError naming each missing file of weights that a run has yet to start from."""
     to_start = [task.system for task in tasks if not (task.path / "run.json").exists()]
     missing: list[str] = []
     for system in dict.fromkeys(to_start):
@@ -145,7 +145,8 @@ def _check_weights(
             size=dataset.settings.size,
         )
         missing += [
-            f"system '{system}': {path}: no such file; expected the weights that its backbone starts from"
+            f"system '{system}': {path}: no such file; expected the weights that its backbone starts from: put them "
+            "there, or change its backbone.weights"
             for path in sorted(found)
             if not path.is_file()
         ]

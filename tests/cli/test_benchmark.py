@@ -376,7 +376,8 @@ def test_weights_that_are_not_there_are_said_before_the_first_run(dataset, tmp_p
     study = study_toml(tmp_path, dataset, *rows)
     said = gazekit("benchmark", study, "--out", tmp_path / "out", code=2).stderr
     assert said == (
-        f"error: system 'mammonet_small': {lost}: no such file; expected the weights that its backbone starts from\n"
+        f"error: system 'mammonet_small': {lost}: no such file; expected the weights that its backbone starts from: "
+        "put them there, or change its backbone.weights\n"
     )
     assert not (tmp_path / "out").exists()
 
