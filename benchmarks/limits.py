@@ -31,19 +31,10 @@ KINDS = (
 """Kind of operation → parts of the names of torch's operations; the first that fits."""
 OTHER = "element by element, copies"
 NO_WORK = (
-    "view",
-    "t.",
-    "transpose",
-    "permute",
-    "expand",
-    "detach",
-    "unsqueeze",
-    "squeeze",
-    "select",
-    "slice",
-    "alias",
+    *("view", "_unsafe_view", "_reshape_alias", "alias", "detach", "t", "transpose", "permute", "expand"),
+    *("unsqueeze", "squeeze", "select", "slice", "split_with_sizes", "unbind", "empty"),
 )
-"""Operations that only look at memory in another way."""
+"""Operations that only look at memory in another way, or reserve it."""
 
 
 def main() -> None:
@@ -85,13 +76,18 @@ def main() -> None:
 
 
 def kind_of(operation: str) -> str:
-    name = operation.removeprefix("aten::").removeprefix("aten.")
+    name = name_of(operation)
     return next((kind for kind, parts in KINDS if any(_is_in(part, name) for part in parts)), OTHER)
 
 
+def name_of(operation: str) -> str:
+    """Return the name of an operation without its library and overload."""
+    return operation.removeprefix("aten::").removeprefix("aten.").partition(".")[0]
+
+
 def _is_in(part: str, name: str) -> bool:
-    """Whether the part is in the name; a short one must be all of it but for the overload."""
-    return name.partition(".")[0] == part if len(part) < 4 else part in name
+    """Whether the part is in the name; a short one must be all of it."""
+    return name == part if len(part) < 4 else part in name
 
 
 class Counted(TorchDispatchMode):
@@ -107,9 +103,8 @@ class Counted(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        name = str(func)
-        if not name.removeprefix("aten.").lstrip("_").startswith(NO_WORK):
-            kind = kind_of(name)
+        if name_of(str(func)) not in NO_WORK:
+            kind = kind_of(str(func))
             self.operations[kind] += 1
             tensors = [each for each in tree_leaves((args, kwargs, out)) if isinstance(each, torch.Tensor)]
             self.bytes[kind] += sum(each.numel() * each.element_size() for each in tensors)

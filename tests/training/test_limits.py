@@ -28,6 +28,16 @@ def test_a_convolution_and_a_product_are_counted_by_hand(limits):
     assert work.operations["convolutions, forward"] == work.operations["convolutions, backward"] == 1
 
 
+def test_looking_at_memory_in_another_way_is_no_work_and_its_gradient_is(limits):
+    maps, gradient = torch.zeros(2, 3, 4, requires_grad=True), torch.ones(4)
+    with limits.Counted() as looking:
+        row = torch.ops.aten._unsafe_view(maps, [6, 4])[0]
+    assert not looking.operations and not looking.bytes
+    with limits.Counted() as work:
+        row.backward(gradient)
+    assert work.operations == {limits.OTHER: 1} and work.bytes[limits.OTHER] == 4 * (4 + 24)
+
+
 @pytest.mark.parametrize(
     ("operation", "kind"),
     [
