@@ -308,7 +308,11 @@ class RunDirectory:
         return plugins
 
     def identity(self) -> str:
-        """Return a digest of the first epoch, which tells runs apart and outlives resuming. Raises DataError."""
+        """Return a digest of the first epoch's numbers: resuming keeps it, and only runs that begin alike share it.
+
+        Raises:
+            DataError: ``metrics.jsonl`` cannot be read.
+        """
         return hashlib.sha256(json.dumps(self.read_metrics()[:1], sort_keys=True).encode()).hexdigest()
 
     def read_evaluation(self, path: Path | None = None) -> dict[str, Any]:

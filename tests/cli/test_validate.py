@@ -95,9 +95,8 @@ def test_an_image_that_cannot_be_looked_up_is_refused_alone_with_the_reason(exam
         for path in each.images.values():
             Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
     exams[2].images["mlo"].unlink()
-    exams[2].images["mlo"].symlink_to(
-        "a" * 300
-    )  # looking it up fails, as in a folder that may not be entered
+    # looking it up fails, as in a folder that may not be entered
+    exams[2].images["mlo"].symlink_to("a" * 300)
     found = validate(Listed(exams), tmp_path, jobs=0)
     assert found.missing == ()
     (refused,) = found.faults.refused

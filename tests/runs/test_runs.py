@@ -340,21 +340,8 @@ def test_an_evaluation_of_another_run_does_not_count_as_ones_own(
 ) -> None:
     one = shutil.copytree(tiny_run, tmp_path / "one")
     other = tmp_path / "other"
-    gazekit(
-        *(
-            "train",
-            "--preset",
-            "mammonet_small",
-            "--data",
-            dataset.root,
-            "--out",
-            other,
-            "--epochs",
-            1,
-            *TINY,
-        ),
-        *("--seed", 1),
-    )
+    own = ("--data", dataset.root, "--out", other, "--epochs", 1, "--seed", 1)
+    gazekit("train", "--preset", "mammonet_small", *own, *TINY)
     for run in (one, other):
         gazekit("evaluate", run, "--resamples", 100)
     table = (one / "predictions.csv").read_text()
