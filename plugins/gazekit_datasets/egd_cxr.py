@@ -1,7 +1,7 @@
 """Read the gaze of EGD-CXR: chest radiographs read by one radiologist, recorded by a Gazepoint tracker."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -45,12 +45,12 @@ class EgdCxr:
         table = open_table(path, NEEDED)
         has_samples, onset = _has_samples(table), ONSET if ONSET in table.columns else TIME
 
-        def read(about: tuple[str, str], rows: list[Row]) -> Recording:
+        def read(about: tuple[str, str], rows: Iterable[Row] | None) -> Recording:
             t_ms = x = y = NOTHING
             duration = None
-            if rows and has_samples:
+            if rows is not None and has_samples:
                 t_ms, x, y = samples(((row, _sample(row)) for row in rows), path)
-            elif rows:
+            elif rows is not None:
                 t_ms, duration, x, y = fixations(((row, _fixation(row, onset)) for row in rows), path)
             return Recording(path, x, y, t_ms, duration, image=about[0], reader=READER)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -96,16 +96,19 @@ def read_instead(path: Path, endings: Mapping[str, str], events: str) -> Path | 
 
 
 def recordings_of_runs(
-    rows: Iterable[Row], key: Callable[[Row], Key], read: Callable[[Key, list[Row]], Recording], path: Path
+    rows: Iterable[Row],
+    key: Callable[[Row], Key],
+    read: Callable[[Key, Iterable[Row] | None], Recording],
+    path: Path,
 ) -> Iterator[Recording]:
     """Yield a recording per run of rows with the same key; one whose rows cannot be read has no rows but a fault.
 
-    A row that does not say its key, as a torn one does not, is of the recordings before and after it.
+    A row that does not say its key, as a torn one does not, is a fault of the recordings before and after it.
 
     Args:
-        rows: in the order of the file.
+        rows: in the order of the file; they are read one by one, because a recording may have many.
         key: what tells one recording from another.
-        read: makes the recording of a key and its rows, or without rows an empty one.
+        read: makes the recording of a key and its rows; without rows an empty one.
         path: the file, for messages.
 
     Raises:
@@ -113,13 +116,13 @@ def recordings_of_runs(
     """
     first: DataError | None = None
     usable = 0
-    for about, run in _runs(rows, key):
+    for about, run in groupby(_keyed(rows, key), key=lambda each: each[0]):
         try:
-            recording = read(about, run)
+            recording = read(about, _sound(run))
             usable += 1
         except DataError as error:
             first = first or error
-            recording = replace(read(about, []), fault=fault_in(path, error))
+            recording = replace(read(about, None), fault=fault_in(path, error))
         yield recording
     if not usable:
         raise first or no_gaze(path)
@@ -130,26 +133,39 @@ def fault_in(path: Path, error: DataError) -> str:
     return str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ")
 
 
-def _runs(rows: Iterable[Row], key: Callable[[Row], Key]) -> Iterator[tuple[Key, list[Row]]]:
+def _keyed(rows: Iterable[Row], key: Callable[[Row], Key]) -> Iterator[tuple[Key, Row | DataError]]:
+    """Yield the rows with their keys; for one that does not say it, its fault with the keys before and after it.
+
+    Raises: DataError if no row says its key; where the table ends in damage, after this was yielded as a fault.
+    """
     now: Key | None = None
-    run: list[Row] = []
-    nameless: list[Row] = []
-    for row in rows:
-        try:
-            this = key(row)
-        except DataError:
-            run.append(row)
-            nameless.append(row)
-            continue
-        if now is not None and this != now:
-            yield now, run
-            run = nameless
-        now, nameless = this, []
-        run.append(row)
-    if now is not None:
-        yield now, run
-    elif run:
-        key(run[0])  # raises
+    fault: DataError | None = None
+    try:
+        for row in rows:
+            try:
+                this = key(row)
+            except DataError as error:
+                fault = error
+                if now is not None:
+                    yield now, error
+                continue
+            if fault is not None and this != now:
+                yield this, fault
+            now, fault = this, None
+            yield this, row
+    except DataError as error:  # of the table: what follows is lost
+        if now is not None:
+            yield now, error
+        raise
+    if now is None and fault is not None:
+        raise fault
+
+
+def _sound(run: Iterable[tuple[object, Row | DataError]]) -> Iterator[Row]:
+    for _, row in run:
+        if isinstance(row, DataError):
+            raise row
+        yield row
 
 
 def _ascending(rows: Iterable[tuple[Row, Values]]) -> Iterator[tuple[Row, Values]]:

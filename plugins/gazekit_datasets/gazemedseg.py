@@ -1,6 +1,6 @@
 """Read the gaze of GazeMedSeg: polyps and prostates annotated by gaze instead of outlines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -43,9 +43,9 @@ class GazeMedSeg:
         table = open_table(path, NEEDED)
         has_onset = ONSET in table.columns
 
-        def read(image: str, rows: list[Row]) -> Recording:
+        def read(image: str, rows: Iterable[Row] | None) -> Recording:
             t_ms = duration = x = y = NOTHING
-            if rows:
+            if rows is not None:
                 timed = ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows)
                 t_ms, duration, x, y = fixations(timed, path)
             return Recording(path, x, y, t_ms if has_onset else None, duration, image=image, reader=READER)

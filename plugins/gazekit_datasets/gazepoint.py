@@ -87,12 +87,12 @@ class Gazepoint:
             return
         to_pixels, are_samples = on_screen(*self.screen), _are_samples(path, table)
 
-        def read(about: tuple[int, str], rows: list[Row]) -> Recording:
+        def read(about: tuple[int, str], rows: Iterable[Row] | None) -> Recording:
             t_ms = x = y = NOTHING
             duration = None
-            if rows and are_samples:
+            if rows is not None and are_samples:
                 t_ms, x, y = samples(((row, _sample(row, clock)) for row in rows), path)
-            elif rows:
+            elif rows is not None:
                 t_ms, duration, x, y = fixations(((row, _fixation(row)) for row in rows), path)
             x, y = to_pixels.apply(x, y)
             image, reader = about[1] or None, _user(path)

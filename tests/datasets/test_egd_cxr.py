@@ -122,6 +122,7 @@ def test_faults_are_named_with_file_and_row(tmp_path, text, message):
         ("b,zero,0,0,1,1,5,5", "b", "row 4: Time (in secs) is 'zero'; expected a number"),
         ("b,0,0", "b", "row 4: 3 cells; expected 8"),
         ("b,1,0,0,1,1,5,5\nc,0,0", "bc", "row 5: 3 cells; expected 8"),
+        (",1,0,0,1,1,5,5", "bc", "row 4: DICOM_ID is empty; expected a value"),
     ],
 )
 def test_a_damaged_row_costs_the_gaze_on_its_image_or_those_beside_it(tmp_path, row, faulty, fault):
@@ -132,3 +133,9 @@ def test_a_damaged_row_costs_the_gaze_on_its_image_or_those_beside_it(tmp_path, 
     assert {each.image for each in found if each.fault is not None} == set(faulty)
     assert all(len(each.x) == (each.fault is None) for each in found)
     assert all(each.fault.startswith(fault) for each in found if each.fault is not None)
+
+
+def test_where_the_table_cannot_be_read_on_the_images_below_are_not_lost_in_silence(tmp_path):
+    long = f'b,0,0,0,1,1,6,"{"6" * 200_000}"\n'
+    with pytest.raises(DataError, match="not a row of a text table"):
+        read(tmp_path, SHORT + f"a,0,0,0,1,1,5,5\n{long}c,0,0,0,1,1,7,7\n")

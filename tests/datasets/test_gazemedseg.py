@@ -81,6 +81,12 @@ def test_a_lost_place(tmp_path):
     assert np.isnan(found.x).all()
 
 
+def test_a_row_that_names_no_image_is_a_fault_of_those_beside_it(tmp_path):
+    names = ("a", "b", "", "c", "d")
+    found = read(tmp_path, HEADER + "".join(f"{name},1,0.5,0.5,10,100,100\n" for name in names))
+    assert [(each.image, len(each.x)) for each in found] == [("a", 1), ("b", 0), ("c", 0), ("d", 1)]
+
+
 def test_a_torn_row_costs_the_gaze_on_its_image_alone(tmp_path):
     text = (
         HEADER
