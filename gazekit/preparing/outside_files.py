@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gazekit.disk.wording import in_command
@@ -47,18 +47,22 @@ def check_inside(
         exams: the exams.
         root: the folder of the data set.
         allowed: further folders.
-        own_gaze: whether the exams' own gaze files are used.
+        own_gaze: whether the exams' own gaze files are used; their finished heat maps are in any case.
 
     Raises:
-        DataError: all of them do, or all that have gaze have all of it outside; raised before any file is read.
+        DataError: all of them do, or all that have gaze have all of it outside and no other is used; raised before
+            any file is read.
     """
     refused = {exam.exam_id: files for exam in exams if (files := outside(exam, root, allowed))}
     told = _told("name files", refused, len(exams), root, "they are left out")
-    with_gaze = [exam for exam in exams if exam.exam_id not in refused and (exam.gaze or exam.heat_maps)]
-    if not own_gaze or not with_gaze:
+    used = exams if own_gaze else [replace(exam, gaze={}) for exam in exams]
+    with_gaze = [exam for exam in used if exam.exam_id not in refused and (exam.gaze or exam.heat_maps)]
+    if not with_gaze:
         return Outside(len(refused), 0, tuple(filter(None, [told])))
     lost = {exam.exam_id: gaze_outside(exam, root, allowed) for exam in with_gaze}
-    is_all = all(len(lost[exam.exam_id]) == len(exam.gaze) + len(exam.heat_maps) for exam in with_gaze)
+    is_all = own_gaze and all(
+        len(lost[exam.exam_id]) == len(exam.gaze) + len(exam.heat_maps) for exam in with_gaze
+    )
     paths = {exam_id: [path for _, path in files] for exam_id, files in lost.items() if files}
     consequence = "they are used without that gaze"
     told_of_gaze = _told("with gaze name gaze files", paths, len(with_gaze), root, consequence, is_all=is_all)

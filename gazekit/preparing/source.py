@@ -352,7 +352,7 @@ def tasks_of(
             continue
         views = [view for view in settings.views if view in listed.images]
         recordings: dict[str, tuple[Recording, ...]] = {}
-        exam, refused = (listed, {}) if joined is not None else _without_gaze_outside(listed, raw)
+        exam, refused = _without_gaze_outside(listed if joined is None else replace(listed, gaze={}), raw)
         for view in views:
             try:
                 if joined is not None:

@@ -215,3 +215,19 @@ def re_number(table: str, name: str) -> int:
         line for line in table.splitlines() if line.startswith(f"{name} ") and line.split()[-1].isdecimal()
     ]
     return int(line.split()[-1])
+
+
+def test_a_heat_map_outside_is_lost_also_beside_given_recordings(tmp_path):
+    exams = write_exams(tmp_path / "raw", 2)
+    Image.fromarray(np.full((160, 120), 9, dtype=np.uint8)).save(tmp_path / "map.png")
+    exams[0] = replace(exams[0], heat_maps={"mlo": tmp_path / "map.png"})
+    looked = Recording(
+        Path("all.csv"), np.array([X]), np.array([Y]), exam_id="e0", view="cc", duration_ms=np.array([9.0])
+    )
+    said = []
+    summary = run(
+        exams, tmp_path / "raw", tmp_path / "out", recordings=[looked], crop="none", jobs=0, warn=said.append
+    )
+    assert (summary.refused, summary.with_gaze) == ((), {"cc": 1, "mlo": 0})
+    assert [each.about for each in summary.refused_gaze] == ["e0 mlo"]
+    assert [line for line in said if "outside" in line]
