@@ -164,6 +164,16 @@ def test_the_mean_of_the_eyes_is_read_once_with_the_first_table(study):
     assert {second, first.with_name(first.name.replace(".tsv.gz", ".json"))} <= set(Bids().beside(first))
 
 
+@pytest.mark.parametrize("later", [0.3, 0.5, -0.4])
+def test_eyes_that_take_turns_are_averaged_and_do_not_alternate(study, later):
+    study.eye()
+    moved = "".join(f"{7000 + n + later}\t{30 + n}\t{20 + n}\t1\n" for n in (0, 1, 3, 4))
+    study.eye(moved, label="eye2", RecordedEye="right")
+    found = one(study.of("recording-eye1_physio", ".tsv.gz"))
+    np.testing.assert_allclose(found.t_ms, [7000, 7001, 7002, 7003, 7004 + later])
+    np.testing.assert_allclose(found.x, [20, 21, 12, 23, 34])
+
+
 def test_the_cyclopean_eye_speaks_for_both(study):
     study.eye()
     study.eye(label="eye2", RecordedEye="right")

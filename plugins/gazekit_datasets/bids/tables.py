@@ -144,17 +144,31 @@ class EyeSamples:
 def mean_of(eyes: list[Floats]) -> Floats:
     """Average the eyes, by time; a sample is lost where all eyes are.
 
+    Eyes that take turns, as two cameras do, are averaged at the times of the first: each sample of another eye counts
+    at the nearest of these, if that is within half of a sample, and at its own time otherwise.
+
     Args:
         eyes: of each, time in ms, x and y, ``[3, N]``.
     """
-    if len(eyes) == 1:
-        return eyes[0]
+    first, *others = eyes
+    if not others:
+        return first
+    near = [_at_times_of(first[0], other[0]) for other in others]
     every = np.concatenate(eyes, axis=1)
-    t_ms, of_time = np.unique(every[0], return_inverse=True)
+    t_ms, of_time = np.unique(np.concatenate((first[0], *near)), return_inverse=True)
     seen = np.isfinite(every[1])
     counts = np.bincount(of_time[seen], minlength=len(t_ms))
     sums = [np.bincount(of_time[seen], weights=values[seen], minlength=len(t_ms)) for values in every[1:]]
     return np.stack((t_ms, *(np.where(counts, each / np.maximum(counts, 1), np.nan) for each in sums)))
+
+
+def _at_times_of(first: Floats, other: Floats) -> Floats:
+    """Move times ``[N]`` in ms to the nearest of the first eye's, within half of its median interval."""
+    if len(first) < 2:
+        return other
+    places = np.ceil(np.interp(other, first, np.arange(len(first))) - 0.5)  # halfway, always the earlier
+    near = first[places.astype(np.int64)]
+    return np.where(np.abs(near - other) <= np.median(np.diff(first)) / 2, near, other)
 
 
 def _ms_per_tick(table: EyeTable, ticks: Floats) -> float:
