@@ -164,6 +164,32 @@ def test_the_mean_of_the_eyes_is_read_once_with_the_first_table(study):
     assert {second, first.with_name(first.name.replace(".tsv.gz", ".json"))} <= set(Bids().beside(first))
 
 
+@pytest.mark.parametrize("side", [None, "n/a"])
+def test_two_eyes_that_nobody_tells_apart_are_averaged_too(study, side):
+    first = study.eye(RecordedEye=side)
+    study.eye(ROWS.replace("\t1", "\t3"), label="eye2", RecordedEye=side)
+    np.testing.assert_array_equal(one(first).x, [20, 21, 22, 23])
+
+
+def test_each_eye_counts_in_its_own_unit(study):
+    study.screen()
+    first = study.eye()
+    in_fractions = {axis: {"Units": "1"} for axis in ("x_coordinate", "y_coordinate")}
+    study.eye("7000\t0.5\t0.25\t1\n", label="eye2", RecordedEye="right", **in_fractions)
+    found = one(first)
+    assert (found.x[0], found.y[0]) == ((10 + 512) / 2, (20 + 192) / 2)
+    study.eye(label="eye2", RecordedEye="right", SampleCoordinateSystem="eye-in-head")
+    with pytest.raises(DataError, match=r"eye2_physio\.tsv\.gz: SampleCoordinateSystem is 'eye-in-head'"):
+        read(first)
+
+
+def test_an_eye_that_was_recorded_earlier_does_not_move_the_onsets(study):
+    first = study.eye(StartTime=0)
+    study.eye("6998\t1\t2\t1\n7002\t1\t2\t1\n", label="eye2", RecordedEye="right", StartTime=-0.002)
+    study.events("0.001\t0.002\ta.png")
+    np.testing.assert_array_equal(one(first).t_ms, [7001, 7002])
+
+
 @pytest.mark.parametrize("later", [0.3, 0.5, -0.4])
 def test_eyes_that_take_turns_are_averaged_and_do_not_alternate(study, later):
     study.eye()

@@ -19,7 +19,7 @@ from gazekit_datasets.bids.screen import Screen
 from gazekit_datasets.bids.tables import EyeSamples, EyeTable, X, Y, events_beside, mean_of
 from gazekit_datasets.gaze_rows import LARGEST, believable, while_shown
 
-SIDES = ("left", "right")
+CYCLOPEAN = "cyclopean"
 IMAGE = "stim_file"
 _BY_TRACKER = (
     "by StartTime no image was shown while gaze was recorded; onsets are taken to be of the tracker's clock"
@@ -97,12 +97,12 @@ class Bids:
         if tables[0].path.name != path.name:
             return
         of_events = metadata(path, "events")
-        screen = Screen.of(path, tables[0].about, of_events, upwards=self.upwards)
-        eyes = [EyeSamples.of(table) for table in tables]
-        x, y = screen.apply(*(found := self._gaze(path, eyes))[-2:])
-        duration = found[1] if self.events == "fixations" else None
-        gaze = screen.recording(Recording(path, x, y, found[0], duration, reader=_subject(path)))
-        start = min(float(eye.values[0, 0]) for eye in eyes), _start_ms(path, tables[0].about)
+        screens = [Screen.of(table.path, table.about, of_events, upwards=self.upwards) for table in tables]
+        eyes = [screen.apply(EyeSamples.of(table)) for screen, table in zip(screens, tables, strict=True)]
+        t_ms, *durations, x, y = self._gaze(path, eyes)
+        gaze = Recording(path, x, y, t_ms, durations[0] if durations else None, reader=_subject(path))
+        gaze = screens[0].recording(gaze)
+        start = float(eyes[0].values[0, 0]), _start_ms(path, tables[0].about)
         for recording in self._by_image(gaze, *start):
             yield recording if self.shown is None else recording.where_shown(*self.shown)
 
@@ -110,7 +110,7 @@ class Bids:
         """Return the tables of the wanted eyes of a run, by name; the first speaks for all. Raises: DataError."""
         every = _tables(path)
         if self.eye == "both":
-            return [each for each in every if each.eye not in SIDES][:1] or every
+            return [each for each in every if each.eye == CYCLOPEAN][:1] or every
         wanted = [each for each in every if each.eye == self.eye]
         if not wanted:
             there = " and ".join(sorted({each.eye or "unnamed" for each in every}))
@@ -121,7 +121,7 @@ class Bids:
         return wanted[:1]
 
     def _gaze(self, path: Path, eyes: list[EyeSamples]) -> Floats:
-        """Return time, x and y of samples, or onset, duration, x and y of fixations, as recorded. Raises: DataError."""
+        """Return time, x and y of samples, or onset, duration, x and y of fixations. Raises: DataError."""
         if self.events == "samples":
             return mean_of([eye.without_blinks() for eye in eyes])
         if len(eyes) > 1:
@@ -135,7 +135,7 @@ class Bids:
 
         Args:
             gaze: of the run, by the tracker's clock.
-            first_ms: time of its first sample by that clock.
+            first_ms: time of the first sample of its first table, by that clock.
             start_ms: that time by the clock of the events.
 
         Raises:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from gazekit.errors import DataError
-from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
 from gazekit_datasets.bids.files import Metadata
-from gazekit_datasets.bids.tables import X, Y, unit_of
+from gazekit_datasets.bids.tables import EyeSamples, X, Y, unit_of
 
 PIXELS = ("pixel", "pixels", "px")
 FRACTIONS = ("1", "normalized", "normalised", "fraction")
@@ -81,9 +82,13 @@ class Screen:
             (scale[0], -scale[1] if rises else scale[1]), (offset[0], offset[1]), degree, stretch, notes
         )
 
-    def apply(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Map recorded points ``[N]`` to pixels of the screen."""
-        return self.scale[0] * x + self.offset[0], self.scale[1] * y + self.offset[1]
+    def apply(self, eye: EyeSamples) -> EyeSamples:
+        """Map the samples of an eye from what was recorded to pixels of the screen."""
+        t_ms, *where = eye.values
+        pixels = (
+            scale * each + offset for scale, each, offset in zip(self.scale, where, self.offset, strict=True)
+        )
+        return replace(eye, values=np.stack((t_ms, *pixels)))
 
     def recording(self, recording: Recording) -> Recording:
         """Add the geometry and the remarks to a recording in pixels of the screen."""

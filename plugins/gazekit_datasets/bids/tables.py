@@ -63,7 +63,7 @@ class EyeSamples:
 
     Args:
         table: they were read from.
-        values: time in ms by the tracker's clock, x and y as recorded, ``[3, N]``; NaN where lost.
+        values: time in ms by the tracker's clock, x and y, ``[3, N]``; NaN where lost.
         ms_per_tick: ms per unit of the clock; None if the table has no clock, and rows count.
     """
 
