@@ -30,7 +30,7 @@ class RecordingCheck:
         seconds: from the first row to the end of the last.
         rate_hz: samples per second, from the mean interval without gaps.
         interval_spread_ms: spread of the middle half of the intervals between samples.
-        lost: share of the rows without a place.
+        lost: share of the rows without a place; None if there are no rows.
         border: share of the other rows on the border of the image or clamped to it.
         outside: share of the other rows outside the image.
         fixations: number of fixations found.
@@ -51,7 +51,7 @@ class RecordingCheck:
     seconds: float | None
     rate_hz: float | None
     interval_spread_ms: float | None
-    lost: float
+    lost: float | None
     border: float | None = None
     outside: float | None = None
     fixations: int | None = None
@@ -155,7 +155,7 @@ def doubts_about(check: RecordingCheck) -> list[str]:
     repeated = [] if check.repeated is None else [str(check.repeated)]
     simultaneous = (check.simultaneous or 0) > SHARE and (check.simultaneous or 0) * check.rows >= FEWEST
     doubts = {
-        "more than half of the samples are lost": check.rows > 0 and check.lost > 0.5,
+        "more than half of the samples are lost": (check.lost or 0) > 0.5,
         "fewer than 1 sample a second; are the times in ms?": rate is not None and rate < 1,
         "fewer than 20 samples a second; too few to tell fixations from saccades": rate is not None
         and 1 <= rate < 20,
@@ -209,7 +209,7 @@ def _time(recording: Recording) -> RecordingCheck:
         if duration is None:
             rate = 1000 / period if period > 1e-9 else None
             spread = float(np.subtract(*np.percentile(intervals, (75, 25))))
-    share = float(lost.mean()) if len(lost) else 1.0
+    share = float(lost.mean()) if len(lost) else None
     return RecordingCheck(
         len(lost), seconds, rate, spread, share, repeated=repeated_place(recording), simultaneous=simultaneous
     )

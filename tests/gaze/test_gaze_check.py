@@ -67,6 +67,15 @@ def test_lost_border_and_outside_are_shares_of_the_right_rows():
     assert (check.lost, check.border, check.outside) == (0.5, pytest.approx(0.1), pytest.approx(0.2))
 
 
+def test_a_recording_with_a_fault_has_lost_nothing_and_its_fault_is_its_only_doubt():
+    check, found = check_recording(
+        recording([], [], fault="row 3: x is 'left'"), size=SIZE, settings=SETTINGS
+    )
+    assert (check.rows, check.lost, len(found or ())) == (0, None, 0)
+    (doubt,) = doubts_about(check)
+    assert "row 3: x is 'left'" in doubt
+
+
 def test_samples_that_may_be_clamped_are_those_on_the_border():
     x = np.array([0.0, 10, 20, 200])  # the last on the right border, found once the width is known
     suspect = np.array([True, False, False, False])
