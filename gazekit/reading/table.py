@@ -232,7 +232,8 @@ class Table:
                         raise DataError(f"{where}: {fault}")
                     yield Row(where, cells, positions, commas, fault)
             except (csv.Error, UnicodeError) as error:
-                where = f"{self.path} row {self.above + reader.line_num + 1}"
+                taken = reader.line_num + isinstance(error, UnicodeError)  # which came before it was counted
+                where = f"{self.path} row {self.above + taken}"
                 raise DataError(f"{where}: not a row of a text table ({error}); check its quotes") from None
 
     def _cells_fault(self, count: int) -> str:

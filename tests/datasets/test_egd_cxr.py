@@ -137,5 +137,5 @@ def test_a_damaged_row_costs_the_gaze_on_its_image_or_those_beside_it(tmp_path, 
 
 def test_where_the_table_cannot_be_read_on_the_images_below_are_not_lost_in_silence(tmp_path):
     long = f'b,0,0,0,1,1,6,"{"6" * 200_000}"\n'
-    with pytest.raises(DataError, match="not a row of a text table"):
+    with pytest.raises(DataError, match="row 3: not a row of a text table"):
         read(tmp_path, SHORT + f"a,0,0,0,1,1,5,5\n{long}c,0,0,0,1,1,7,7\n")
