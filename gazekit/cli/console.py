@@ -68,12 +68,12 @@ def reserve_stdout() -> None:
     former.flush()
     number = former.fileno()
     binary = os.fdopen(os.dup(number), "wb")
-    os.dup2(sys.__stderr__.fileno() if sys.__stderr__ else 2, number)
+    os.dup2(2, number)
     sys.stdout = io.TextIOWrapper(
         binary,
         encoding=former.encoding,
         errors="backslashreplace",  # an encoding may lack a dash or a letter of a table
-        line_buffering=former.line_buffering,
+        line_buffering=former.line_buffering or former.write_through,  # PYTHONUNBUFFERED
     )
 
 

@@ -164,3 +164,12 @@ def test_standard_output_is_the_result_alone(tmp_path: Path) -> None:
     assert json.loads(ended.stdout)["schema"] == "gazekit.plugins/1"
     for said in ("from C", "from a child", "from Python"):
         assert said in ended.stderr
+
+
+def test_an_unbuffered_standard_output_stays_one() -> None:
+    """The log of a run in a study, or of a container, holds each line when it is printed."""
+    code = (
+        "from gazekit.cli import console\nconsole.reserve_stdout()\nprint('a result')\nimport os\nos._exit(0)"
+    )
+    ended = subprocess.run([sys.executable, "-u", "-c", code], capture_output=True, check=True, text=True)
+    assert ended.stdout == "a result\n"
