@@ -319,11 +319,21 @@ class RunDirectory:
         """Read ``evaluation.json``, or that of another part. Raises DataError, also if it is of another run."""
         path = path or self.evaluation
         evaluation = read_evaluation(path)
-        if evaluation["trained"] not in ("", self.identity()):
-            raise DataError(
-                f"{path}: is of another run; write it again: gazekit evaluate {in_command(self.path)}"
-            )
+        self.check_is_own(path, evaluation["trained"], "evaluate")
         return evaluation
+
+    def check_is_own(self, path: Path, trained: str, command: str) -> None:
+        """Raise DataError if a file of results is of another run.
+
+        Args:
+            path: the file.
+            trained: the identity of the run that it holds; empty in the files of earlier versions.
+            command: of gazekit, that writes the file.
+        """
+        if trained not in ("", self.identity()):
+            raise DataError(
+                f"{path}: is of another run; write it again: gazekit {command} {in_command(self.path)}"
+            )
 
     def read_predictions(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Read ``predictions.csv``. Raises DataError, also if it is not that of ``evaluation.json``."""

@@ -13,7 +13,7 @@ from gazekit.runs import checkpoint
 from gazekit.runs.calibration_file import read_calibration
 from gazekit.runs.directory import EVALUATED, RunDirectory, is_of_other_data
 from gazekit.runs.explain_check.file import read_explain_check
-from gazekit.runs.files import RunFacts, check_whole_preset, read_evaluation, read_predictions
+from gazekit.runs.files import RunFacts, check_whole_preset, read_predictions
 
 
 def faults_of(run: RunDirectory) -> list[str]:
@@ -52,9 +52,9 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         yield from _evaluated(run, part, facts, split)
     for file in sorted(filter(is_of_other_data, run.path.iterdir())):
         if file.name.startswith("evaluation") or file.suffix == ".csv":
-            yield from _said(partial(read_evaluation if file.suffix == ".json" else _read_all, file))
+            yield from _said(partial(run.read_evaluation if file.suffix == ".json" else _read_all, file))
     for file in sorted(run.path.glob("explain_check*.json")):
-        yield from _said(partial(read_explain_check, file))
+        yield from _said(partial(_read_checks, run, file))
     yield from _checkpoints(run.checkpoints, needed=True)
     yield from _checkpoints(run.best, needed=_has_selected(preset, epochs))
 
@@ -82,6 +82,12 @@ def _epochs(run: RunDirectory) -> list[dict[str, Any]]:
 def _read_all(table: Path) -> None:
     """Read every prediction. Raises DataError."""
     dict(read_predictions(table))
+
+
+def _read_checks(run: RunDirectory, file: Path) -> None:
+    """Read the checks of attention maps. Raises DataError, also if they are of another run."""
+    if found := read_explain_check(file):
+        run.check_is_own(file, found.trained, "explain-check")
 
 
 def _said(check: Callable[[], object]) -> Iterator[str]:

@@ -79,10 +79,12 @@ def read_run(path: Path) -> RunRecord:
 
 
 def _checks(run: RunDirectory, epoch: int | None) -> dict[str, float]:
-    """Read the checks of a run's attention maps, if it was checked. Raises DataError: with other weights."""
-    found = read_explain_check(run.explain_check_of("test"))
+    """Read the checks of a run's attention maps, if it was checked. Raises DataError: with other weights or run."""
+    path = run.explain_check_of("test")
+    found = read_explain_check(path)
     if found is None:
         return {}
+    run.check_is_own(path, found.trained, "explain-check")
     if epoch is not None and found.epoch != epoch:
         raise DataError(
             f"{run.path}: its attention maps were checked with the weights of epoch {found.epoch}, and it was "

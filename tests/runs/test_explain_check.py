@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -385,3 +386,21 @@ def test_a_study_reads_the_checks_of_a_run_and_only_of_the_weights_that_were_eva
         DataError, match="checked with the weights of epoch 7, and it was evaluated with those of epoch 1"
     ):
         read_run(trained.run.path)
+
+
+def test_checks_copied_from_another_run_do_not_count_as_ones_own(
+    trained: Trained, dataset: PreparedDataset
+) -> None:
+    run = trained.run
+    command_line("evaluate", run.path, "--resamples", 100)
+    check_explanations(trained, dataset, "test", QUICK)
+    path = run.path / "explain_check.json"
+    stored = json.loads(path.read_text())
+    assert stored["trained"] == run.identity() and not faults_of(run)
+    path.write_text(json.dumps(stored | {"trained": "0" * 64}))
+    said = f"{path}: is of another run; write it again: gazekit explain-check {run.path}"
+    with pytest.raises(DataError, match=re.escape(said)):
+        read_run(run.path)
+    assert faults_of(run) == [said]
+    path.write_text(json.dumps({key: value for key, value in stored.items() if key != "trained"}))
+    assert read_run(run.path).metrics and not faults_of(run)  # of an earlier version

@@ -94,6 +94,7 @@ def check_explanations(
             *statements(rows, list(layers), supervised=supervised),
             *_on_the_explained(trained, dataset),
         ],
+        trained=trained.run.identity(),
     )
     trained.run.write_json(path.name, result.model_dump(by_alias=True))
     journal.remove()

@@ -55,6 +55,7 @@ class ExplainCheck(StoredPart):
         rows: every measure.
         summary: measure of a study's table → value.
         statements: the findings in plain words.
+        trained: ``RunDirectory.identity`` of the run; empty in the files of earlier versions.
     """
 
     schema_: Annotated[Literal["gazekit.explain_check/1"], Field(alias="schema")] = SCHEMA
@@ -74,6 +75,7 @@ class ExplainCheck(StoredPart):
     rows: Annotated[list[CheckRow], Field(max_length=10_000)]
     summary: dict[Name, StoredMeasure]
     statements: list[Text]
+    trained: Text = ""
 
 
 def read_explain_check(path: Path) -> ExplainCheck | None:
