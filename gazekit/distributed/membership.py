@@ -17,6 +17,6 @@ def rank() -> int:
 
 
 def joined() -> Any:
-    """Return ``torch.distributed`` if this process has joined others; None if it is alone, as it is before torch."""
+    """Return ``torch.distributed`` if this process has joined others, which needs its import; None if it is alone."""
     group: Any = sys.modules.get("torch.distributed")
     return group if group is not None and group.is_available() and group.is_initialized() else None
