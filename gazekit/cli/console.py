@@ -45,8 +45,12 @@ def _console(*, stderr: bool) -> "Console":
             super().print(*shown, **options)
 
     console = Harmless(stderr=stderr, highlight=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 160
+    if "COLUMNS" not in os.environ:
+        if not console.is_terminal:
+            console.width = 160
+        elif not stderr:
+            with suppress(OSError):  # rich asks descriptors 0 to 2, and standard output is another one
+                console.width = os.get_terminal_size(sys.stdout.fileno()).columns or console.width
     return console
 
 

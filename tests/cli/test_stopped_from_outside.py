@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -173,3 +174,16 @@ def test_an_unbuffered_standard_output_stays_one() -> None:
     )
     ended = subprocess.run([sys.executable, "-u", "-c", code], capture_output=True, check=True, text=True)
     assert ended.stdout == "a result\n"
+
+
+@pytest.mark.parametrize(("columns", "width"), [(133, 133), (0, 80)])  # 0: not known
+def test_results_are_as_wide_as_the_terminal_that_shows_them(columns: int, width: int) -> None:
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    code = "from gazekit.cli import console\nconsole.reserve_stdout()\nprint(console.stdout().width)"
+    variables = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    streams = {"stdin": subprocess.DEVNULL, "stdout": terminal, "stderr": subprocess.DEVNULL}
+    subprocess.run([sys.executable, "-c", code], env=variables, check=True, **streams)
+    assert int(os.read(master, 100)) == width
+    os.close(terminal)
+    os.close(master)
