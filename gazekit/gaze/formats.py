@@ -121,7 +121,7 @@ def nothing_read(source: Path, files: Sequence[GazeFile]) -> DataError:
     if not where:
         return DataError(f"{source}: the files hold no recording; expected gaze")
     return DataError(
-        f"{source}: no recording of its own; its gaze is read from {first_few(dict.fromkeys(where), most=2)}; give "
+        f"{source}: has no recordings itself; its gaze is read from {first_few(dict.fromkeys(where), most=2)}; give "
         f"that file, or see the options of the format (gazekit plugins show gaze_reader {files[0].format})"
     )
 

@@ -65,7 +65,8 @@ class ExportHeader:
                 return cls(values, tuple(cells), separator, row, not for_fixations)
             for_fixations = text.startswith(_OF_FIXATIONS) or (for_fixations and not text)
             name, _, rest = text.partition(":")
-            values.setdefault(name.strip(), [cell.strip() for cell in rest.strip().split("\t")])
+            mark = "," if rest.startswith(",") else "\t"  # a name may hold a comma, too
+            values.setdefault(name.strip(), [cell.strip() for cell in rest.strip(f" {mark}").split(mark)])
         raise DataError(
             f"{path}: not an export of samples or fixations by SMI's IDF Converter or BeGaze; expected [iView] or "
             f"[BeGaze] in the first line, then a row of columns that begins with {TIME} {TYPE}, or {_OF_FIXATIONS}"

@@ -121,7 +121,7 @@ def test_fixations_of_an_eye_count_while_their_image_was_shown(tmp_path, separat
         "UserEvent,1,2,3000,# Message: UE-keypress a, b\nUserEvent,1,3,4000,# Message: b.jpg\n"
         "Fixation L,1,2,3500,5500,2000,30,40,4\nFixation L,2,3,6000,7000,1000,-,-,4\n"
     )
-    path = write(tmp_path, (BEGAZE + rows).replace(",", separator))
+    path = write(tmp_path, (BEGAZE + rows).replace(":\t", f":{separator}").replace(",", separator))
     assert [name for name, reader in READERS.items() if reader.fits(path)] == ["smi"]
     with pytest.raises(
         DataError, match="fixations of both eyes; expected those of one; set the reader's option eye"

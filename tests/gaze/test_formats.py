@@ -76,7 +76,7 @@ def test_a_file_without_recordings_of_its_own_names_the_one_that_has_its_gaze(tm
     alone = [GazeFile(source / "1.b", "twins", reader)]
     assert alone[0].read() == []
     assert str(nothing_read(source / "1.b", alone)) == (
-        f"{source / '1.b'}: no recording of its own; its gaze is read from 1.a; give that file, or see the options of "
+        f"{source / '1.b'}: has no recordings itself; its gaze is read from 1.a; give that file, or see the options of "
         "the format (gazekit plugins show gaze_reader twins)"
     )
     (source / "1.a").unlink()

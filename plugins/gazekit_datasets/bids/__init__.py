@@ -34,7 +34,7 @@ class Bids:
     ``events.json`` gives the screen's origin and pixels per degree. Each row of ``events.tsv`` that names an image
     gives one recording: the gaze from its onset until it ends, or until the next image where its duration is 0 or n/a.
     Without such rows the file is one recording. Samples inside blinks of ``physioevents`` are lost. Tables of the
-    other eyes of a run are read with the first one, and give no recordings of their own. The reader is the subject.
+    other eyes of a run are read with the first one, and give no recordings themselves. The reader is the subject.
 
     Args:
         eye: ``"both"`` takes the cyclopean eye, else the mean of the eyes, or the only one; ``"left"`` and ``"right"``
