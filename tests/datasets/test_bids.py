@@ -330,6 +330,15 @@ def test_each_image_of_a_run_gets_the_gaze_while_it_was_shown(study):
     assert not found[0].on_screen and found[0].display_height == 50
 
 
+def test_a_response_to_an_image_is_no_other_look_at_it(study):
+    path = study.eye()
+    study.events("0\t0.003\ta.png", "0.001\t0\ta.png", "0.002\t0.001\ta.png", "0.003\t0\ta.png")
+    assert [(each.image, each.t_ms.tolist()) for each in read(path)] == [
+        ("a.png", [7000, 7001, 7002]),
+        ("a.png", [7003]),
+    ]
+
+
 def test_the_image_may_be_named_in_another_column_and_without_it_there_is_one_recording(study):
     path = study.eye()
     study.events("0\t0.002\t77", header="onset\tduration\timage_number")

@@ -1,6 +1,7 @@
 """Read eye tracking of BIDS: tables without headers, which JSON sidecars describe."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -178,10 +179,15 @@ class Bids:
                 found.append((1000 * onset, 1000 * lasted, image))
         found.sort(key=lambda each: each[0])
         onsets = [onset for onset, _, _ in found]
-        return [
-            (onset, onset + lasted if lasted > 0 else next((o for o in onsets if o > onset), math.inf), image)
-            for onset, lasted, image in found
-        ]
+        shows: list[tuple[float, float, str]] = []
+        gone: dict[str, float] = {}
+        for onset, lasted, image in found:
+            if onset >= gone.get(image, -math.inf):  # else it is still there, as at a response
+                later = bisect_right(onsets, onset)
+                until = onsets[later] if later < len(onsets) else math.inf
+                gone[image] = onset + lasted if lasted > 0 else until
+                shows.append((onset, gone[image], image))
+        return shows
 
 
 def _tables(path: Path) -> list[EyeTable]:
