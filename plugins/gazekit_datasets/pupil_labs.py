@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from gazekit.reading.image_size import image_size
 from gazekit.reading.table import Row, first_columns, is_missing, open_table
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, samples
+from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
 
 SECTION, WEARER = "section id", "wearer name"
 SIDE = 1000.0
@@ -156,7 +155,8 @@ class PupilLabs:
         """Yield one recording per section, in the order of the file; none if the export's other table is read.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, times that go back).
         """
         table = open_table(path)
         layout = _layout(table.columns)
@@ -167,14 +167,16 @@ class PupilLabs:
             )
         if self._instead(path, layout) is not None:
             return
-        wearers, image, section = _wearers(path), _image(path, layout), None
-        with closing(table.rows()) as every:
-            for section, rows in groupby(every, key=_section):
-                recording = self._recording(path, layout, rows)
-                reader = wearers.get(section, wearers.get(""))
-                yield self._placed(replace(recording, image=image, reader=reader), layout)
-        if section is None:
-            raise no_gaze(path)
+        wearers, image = _wearers(path), _image(path, layout)
+
+        def read(section: str, rows: Iterable[Row] | None) -> Recording:
+            nothing = Recording(path, NOTHING, NOTHING)
+            recording = nothing if rows is None else self._recording(path, layout, rows)
+            reader = wearers.get(section, wearers.get(""))
+            return self._placed(replace(recording, image=image, reader=reader), layout)
+
+        with closing(table.rows(torn=True)) as every:
+            yield from recordings_of_runs(every, _section, read, path)
 
     def _instead(self, path: Path, layout: Layout | None) -> Path | None:
         """Return the table of the same export that is read instead; None if this one is."""

@@ -243,6 +243,24 @@ def test_a_fault_is_named_with_its_row(tmp_path, text, message):
     assert path.name in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("damaged", "faulty", "fault"),
+    [
+        (f"b,q,{NS},true,left,0.5,,\n", ["Ben"], "row 3: gaze position on surface x"),
+        ("b,q,17\n", ["Ann", "Ben"], "row 3: 3 cells; expected 8"),
+    ],
+)
+def test_a_damaged_row_costs_the_gaze_of_its_wearer_or_of_those_beside_it(tmp_path, damaged, faulty, fault):
+    a, b, c = (f"{section},q,{NS},true,0.5,0.5,,\n" for section in "abc")
+    path = write(tmp_path, ON_SURFACE + a + damaged + b + c, "gaze.csv")
+    write(tmp_path, SECTIONS + "a,q,1,1,Ann,1\nb,q,1,1,Ben,1\nc,q,1,1,Cid,1\n", "sections.csv")
+    found = read(path)
+    assert [each.reader for each in found] == ["Ann", "Ben", "Cid"]
+    assert [each.reader for each in found if each.fault] == faulty
+    assert all(each.fault.startswith(fault) for each in found if each.fault)
+    assert [len(each.x) for each in found] == [int(each.fault is None) for each in found]
+
+
 def test_a_reference_image_that_is_damaged_is_named(tmp_path):
     path = write(tmp_path, IN_IMAGE + f"s,r,{NS},true,40,20,\n")
     (tmp_path / "reference_image.jpeg").write_bytes(b"\xff\xd8\xff")
