@@ -25,7 +25,7 @@ def is_regular_file(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything at a path; so it counts where it may not be looked up: who opens it says why."""
+    """Whether something is at a path; one that may not be looked up counts, and whoever opens it says why."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
