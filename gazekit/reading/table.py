@@ -301,9 +301,9 @@ def names_again(where: str) -> DataError:
 
 def is_names_again(cells: Sequence[str], names: Sequence[str]) -> bool:
     """Whether a row repeats the names of the columns, in any case and with any blanks."""
-    return len(cells) == len(names) and all(
-        cell == name or _squeezed(cell) == _squeezed(name) for cell, name in zip(cells, names, strict=True)
-    )
+    if len(cells) != len(names) or _squeezed(cells[0]) != _squeezed(names[0]):  # most rows, so without a loop
+        return False
+    return all(_squeezed(cell) == _squeezed(name) for cell, name in zip(cells, names, strict=True))
 
 
 def _squeezed(name: str) -> str:
