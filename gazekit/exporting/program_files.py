@@ -30,10 +30,12 @@ from gazekit.disk.atomic import (
     write_through,
 )
 from gazekit.disk.plain_text import visible
-from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.errors import ConfigurationError, GazekitError, PluginError
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.prepared.settings import OF_PIXELS, completed
 from gazekit.registry.distribution import install_command
+from gazekit.registry.isolation import blaming
+from gazekit.registry.registry import Registry
 from gazekit.runs.trained import Trained, open_trained
 
 SCHEMA = "gazekit.exported/1"
@@ -101,7 +103,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
     onnxruntime = _onnxruntime()
     _check_file(path)
     deployed = _deployed(trained)
-    made = onnx_program(deployed, _size(trained))
+    made = onnx_program(deployed, _size(trained), trained.registry)
     made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))
     with _written(path) as temporary:
         made.save(temporary)
@@ -121,7 +123,7 @@ def export_torch(trained: Trained, path: Path) -> Exported:
     """Write a ``torch.export`` program (.pt2) with the inputs and outputs of ``export_onnx``; see there."""
     _check_file(path)
     deployed = _deployed(trained)
-    program = torch_program(deployed, _size(trained))
+    program = torch_program(deployed, _size(trained), trained.registry)
     description = json.dumps(_description(trained, deployed))
     content = io.BytesIO()  # torch's own writer aborts the process if the disk is full
     torch.export.save(program, content, extra_files={"gazekit.json": description})
@@ -177,10 +179,12 @@ def _onnxruntime() -> ModuleType:
     return module
 
 
-def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
+def torch_program(
+    deployed: DeployedModel, size: tuple[int, int], registry: Registry
+) -> torch.export.ExportedProgram:
     """Export the program for any number of exams. Raises: GazekitError: torch cannot convert the model."""
     shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.inputs),)
-    with _converting(f"torch {torch.__version__}"):
+    with _converting(f"torch {torch.__version__}", registry):
         program = torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
@@ -188,11 +192,13 @@ def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.expor
     return program
 
 
-def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.ONNXProgram:
+def onnx_program(
+    deployed: DeployedModel, size: tuple[int, int], registry: Registry
+) -> torch.onnx.ONNXProgram:
     """Convert the program to ONNX, with names. Raises: GazekitError: torch or onnxscript cannot convert the model."""
-    program = torch_program(deployed, size)
+    program = torch_program(deployed, size, registry)
     used = f"torch {torch.__version__} and onnxscript {version('onnxscript')}"
-    with warnings.catch_warnings(), _converting(used):
+    with warnings.catch_warnings(), _converting(used, registry):
         warnings.simplefilter("ignore")  # the exporter's warnings about itself
         made = torch.onnx.export(
             program,
@@ -208,19 +214,24 @@ def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.O
 
 
 @contextmanager
-def _converting(used: str) -> Iterator[None]:
-    """Say in one line why a model cannot be converted, and by what. Raises: GazekitError."""
+def _converting(used: str, registry: Registry) -> Iterator[None]:
+    """Say in one line why a model cannot be converted, and by what or whose code. Raises: GazekitError."""
+    expected = "expected parts whose steps do not depend on the values of their input"
     try:
-        yield
+        with blaming(registry):
+            yield
+    except PluginError as error:
+        raise PluginError(f"{error}; {expected}") from error
+    except (GazekitError, MemoryError):
+        raise
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
         reason = visible(next(iter(str(cause).strip().splitlines()), ""))[:200]
         raise GazekitError(
-            f"{used} cannot convert the model ({type(cause).__name__}: {reason}); expected parts whose steps do not "
-            "depend on the values of their input; if all parts are gazekit's own, install the versions of its "
-            "constraints.txt"
+            f"{used} cannot convert the model ({type(cause).__name__}: {reason}); {expected}; if all parts are "
+            "gazekit's own, install the versions of its constraints.txt"
         ) from error
 
 

@@ -14,12 +14,13 @@ from fresh_environment import ROOT
 from PIL import Image
 from tiny import tiny
 
-from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.errors import ConfigurationError, GazekitError, PluginError
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.exporting.program_files import onnx_program, torch_program
 from gazekit.modelling.build import build_attention_map, build_model
 from gazekit.presets.tables import DataSettings
 from gazekit.reading.image import read_image
+from gazekit.registry.component import Provenance
 from gazekit.registry.registry import Registry
 
 HEADS = {
@@ -120,8 +121,16 @@ def test_a_part_that_decides_by_values_is_one_clear_line(
     with pytest.raises(
         GazekitError, match=r"^torch \S+ .*cannot convert the model \(\w+: .*constraints.txt$"
     ) as caught:
-        convert(made, (32, 32))
+        convert(made, (32, 32), registry)
     assert "\n" not in str(caught.value)
+    package = __name__.partition(".")[0]
+    theirs = Provenance("theirs", "gazekit-theirs", "1.0")
+    monkeypatch.setattr(type(registry), "packages", lambda _: {package: theirs})
+    with pytest.raises(
+        PluginError,
+        match=r"^plugin 'theirs' of gazekit-theirs 1\.0: test_export\.py:\d+: .*; expected parts ",
+    ):
+        convert(made, (32, 32), registry)
 
 
 @pytest.mark.slow
@@ -129,7 +138,7 @@ def test_a_part_that_decides_by_values_is_one_clear_line(
 def test_onnx_of_every_head_agrees_in_onnxruntime(registry: Registry, tmp_path: Path, head: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     made = deployed(registry, *HEADS[head])
-    onnx_program(made, (32, 32)).save(tmp_path / "m.onnx")
+    onnx_program(made, (32, 32), registry).save(tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
 
     def run(*images: torch.Tensor) -> list[np.ndarray]:

@@ -108,7 +108,7 @@ def test_every_preset_is_exported_with_every_backbone(registry: Registry, name: 
         pytest.skip("it reads gaze at inference, which an exported model does not have")
     attention_map = None if built.shows_stages else build_attention_map(preset, registry)
     deployed = DeployedModel(built, attention_map, preset, (SIZE, SIZE)).eval()
-    program = torch_program(deployed, (SIZE, SIZE)).module()
+    program = torch_program(deployed, (SIZE, SIZE), registry).module()
     given = deployed.examples((SIZE, SIZE), exams=3, seed=3)
     images, _ = deployed.named(given)
     if attention_map is None:
