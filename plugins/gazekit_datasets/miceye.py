@@ -87,8 +87,8 @@ class MicEye:
                 if ";" not in line:
                     raise  # it names no image
                 image = line.rsplit(";", 4)[0] if line.count(";") > 3 else line.partition(";")[0]
-                about = {"image": image.strip(), "reader": _reader(path), "fault": fault_in(path, error)}
-                yield Recording(path, NOTHING, NOTHING, **about)  # type: ignore[arg-type]
+                fault, who = fault_in(path, error), _reader(path)
+                yield Recording(path, NOTHING, NOTHING, image=image.strip(), reader=who, fault=fault)
         if len(faults) == len(rows):
             raise faults[0]
 

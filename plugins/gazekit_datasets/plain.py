@@ -112,10 +112,8 @@ class Plain:
             raise next((rows.fault for rows in groups.values() if rows.fault), no_gaze(path))
         for (exam, view, reader, _), rows in groups.items():
             if rows.fault is not None:
-                fault = fault_in(path, rows.fault)
-                yield Recording(
-                    *(path, NOTHING, NOTHING, None, None, exam, view), reader=reader or None, fault=fault
-                )
+                fault, who = fault_in(path, rows.fault), reader or None
+                yield Recording(path, NOTHING, NOTHING, exam_id=exam, view=view, reader=who, fault=fault)
                 continue
             t_ms, duration, x, y, degree = np.array(rows.values).reshape(-1, 5).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
