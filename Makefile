@@ -47,7 +47,7 @@ real: demo ## try the demo's model on eight real mammograms: overlays, DICOM obj
 	$(BIN)/gazekit predict $(DEMO)/with_gaze $(REAL)/raw --overlays $(REAL)/overlays --dicom-out $(REAL)/dicom
 	$(BIN)/gazekit report $(DEMO)/with_gaze --data $(REAL)/prepared --part all --originals $(REAL)/raw --dataset folder --out $(REAL)/report.html
 
-test: install ## run the tests (6 to 10 minutes on 2 cores)
+test: install ## run the tests (5 to 10 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: install ## run the slow tests too

@@ -478,6 +478,8 @@ _CLEAN = 0.002
 """Structures outside the breast below this fraction of the image are specks or noise, not film."""
 _WALL = 0.05
 """The chest wall, where the breast has at least half its largest height, is within this fraction of its width."""
+_SIDES = {(True, False): "L", (False, True): "R"}
+"""Whether its left and its right end may be the chest wall → the side of a breast, as mammograms are usually stored."""
 _LEAST_FILLED = 0.4
 """A breast fills more of its box than this (half an ellipse fills 0.79)."""
 
@@ -652,6 +654,7 @@ class Region:
             is a doubt.
         factor: side of a block in raw pixels.
         doubt: why the image is kept whole, in words without names; empty where the region was found.
+        side: ``"L"`` or ``"R"``, as its place in the image suggests; empty where it suggests neither.
     """
 
     image: Box
@@ -659,6 +662,7 @@ class Region:
     outline: Mask = field(repr=False)
     factor: int = 1
     doubt: str = ""
+    side: str = ""
 
     def inside(self, geometry: Geometry) -> Mask:
         """Mark pixels of a prepared image ``[height, width]`` with their centre in the region, edge interpolated."""
@@ -713,7 +717,8 @@ def find_region(pixels: Grey) -> Region:
         min(int(rows[-1]) + factor + margin, height),
     )
     rim = max(1, round(FILM_MARGIN * max(coarse.shape) / 2))
-    return Region((0, 0, width, height), box, _dilated(breast, rim) & ~beside, factor)
+    side = _SIDES.get(_walls(breast), "")
+    return Region((0, 0, width, height), box, _dilated(breast, rim) & ~beside, factor, side=side)
 
 
 def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
@@ -813,14 +818,20 @@ def _misfit(coarse: Grey, breast: Mask, beside: Mask) -> str:
     cut = breast[np.ix_(breast.any(axis=1), breast.any(axis=0))]
     if cut.mean() < _LEAST_FILLED:
         return "the bright region does not have the shape of a breast"
-    heights = cut.sum(axis=0)
-    end = max(1, round(_WALL * len(heights)))
-    if max(heights[:end].max(), heights[-end:].max()) < 0.5 * heights.max():
+    if not any(_walls(breast)):
         return "the bright region has no chest wall on its left or right, as in an image on its side or of two breasts"
     air = ~breast & ~beside
     if air.any() and np.median(coarse[air]) > 0.6 * np.median(coarse[breast]):
         return "the bright region is hardly brighter than its surroundings, as in a close-up"
     return ""
+
+
+def _walls(breast: Mask) -> tuple[bool, bool]:
+    """Say whether the left and the right end of a breast may be its chest wall."""
+    heights = breast[:, breast.any(axis=0)].sum(axis=0)
+    end = max(1, round(_WALL * len(heights)))
+    left, right = (2 * part.max() >= heights.max() for part in (heights[:end], heights[-end:]))
+    return bool(left), bool(right)
 
 
 def _to_the_edge(breast: Mask, glow: Mask) -> Mask:
