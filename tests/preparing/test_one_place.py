@@ -83,10 +83,11 @@ def test_a_spot_its_fixation_and_its_mask_stay_together(
     np.testing.assert_allclose((fixation.sigma_x, fixation.sigma_y), (stretch * degree * zoom, degree * zoom))
     drawn = gaussian(size, fixation.x, fixation.y, fixation.sigma_x, fixation.sigma_y)
     shown = made.images[0] / 65535
-    whole = (
-        view.geometry.warp(np.ones(raw, dtype=np.float32)) > 0.999
-    )  # the last row and column may see background
-    assert np.abs(shown - drawn)[whole].max() < 0.12  # shrinking blurs by about a pixel
+    whole = view.geometry.warp(np.ones(raw, dtype=np.float32)) > 0.999  # others may see background
+    blurred = (
+        0.05 + 0.15 / fixation.sigma_y**2
+    )  # shrinking blurs by about a pixel, which lowers a narrow peak
+    assert np.abs(shown - drawn)[whole].max() < blurred
     marked = np.unpackbits(made.masks[0], axis=1)[:, : size[1]]
     expected = gaussian(size, fixation.x, fixation.y, degree * zoom, degree * zoom) > np.exp(-0.5)
     assert abs(int(marked.sum()) - disc.sum() * zoom**2) < 0.5 * 2 * np.pi * degree * zoom
