@@ -40,20 +40,20 @@ def gazekit_regions() -> Mapping[str, "type[RegionFinder]"]:
 @hookimpl
 def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     """Offer readers for plain tables and the formats of eye trackers, viewers and public gaze sets."""
-    from gazekit_datasets.bids import Bids
-    from gazekit_datasets.egd_cxr import EgdCxr
-    from gazekit_datasets.eyelink import EyeLink
-    from gazekit_datasets.gazemedseg import GazeMedSeg
-    from gazekit_datasets.gazepoint import Gazepoint
-    from gazekit_datasets.miceye import MicEye
-    from gazekit_datasets.plain import Plain
-    from gazekit_datasets.pupil_labs import PupilLabs
-    from gazekit_datasets.reflacx import Reflacx
-    from gazekit_datasets.smi import SMI
-    from gazekit_datasets.tobii_pro_lab import TobiiProLab
-    from gazekit_datasets.tobii_sdk import TobiiSDK
-    from gazekit_datasets.tobii_studio import TobiiStudio
-    from gazekit_datasets.viewer_log import ViewerLog
+    from gazekit_datasets.gaze_readers.bids import Bids
+    from gazekit_datasets.gaze_readers.egd_cxr import EgdCxr
+    from gazekit_datasets.gaze_readers.eyelink import EyeLink
+    from gazekit_datasets.gaze_readers.gazemedseg import GazeMedSeg
+    from gazekit_datasets.gaze_readers.gazepoint import Gazepoint
+    from gazekit_datasets.gaze_readers.miceye import MicEye
+    from gazekit_datasets.gaze_readers.plain import Plain
+    from gazekit_datasets.gaze_readers.pupil_labs import PupilLabs
+    from gazekit_datasets.gaze_readers.reflacx import Reflacx
+    from gazekit_datasets.gaze_readers.smi import SMI
+    from gazekit_datasets.gaze_readers.tobii_pro_lab import TobiiProLab
+    from gazekit_datasets.gaze_readers.tobii_sdk import TobiiSDK
+    from gazekit_datasets.gaze_readers.tobii_studio import TobiiStudio
+    from gazekit_datasets.gaze_readers.viewer_log import ViewerLog
 
     return {
         "bids": Bids,

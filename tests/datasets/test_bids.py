@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from gaze_formats import READERS
-from gazekit_datasets.bids import Bids
+from gazekit_datasets.gaze_readers.bids import Bids
 
 from gazekit.errors import DataError
 from gazekit.gaze.formats import gaze_files, nothing_read

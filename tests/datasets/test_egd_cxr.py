@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.egd_cxr import EgdCxr
+from gazekit_datasets.gaze_readers.egd_cxr import EgdCxr
 
 from gazekit.errors import DataError
 from gazekit.gaze.readers import reader_names

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gazekit_datasets.eyelink import EyeLink
+from gazekit_datasets.gaze_readers.eyelink import EyeLink
 
 from gazekit.errors import DataError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.gazemedseg import GazeMedSeg
+from gazekit_datasets.gaze_readers.gazemedseg import GazeMedSeg
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings, fixations_of

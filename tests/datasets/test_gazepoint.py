@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from gaze_formats import READERS
-from gazekit_datasets.gazepoint import Gazepoint
+from gazekit_datasets.gaze_readers.gazepoint import Gazepoint
 
 from gazekit.errors import DataError
 from gazekit.gaze.formats import gaze_files, nothing_read

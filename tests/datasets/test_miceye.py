@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.miceye import MicEye
+from gazekit_datasets.gaze_readers.miceye import MicEye
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings, fixations_of
@@ -135,7 +135,7 @@ def test_files_that_are_no_log(tmp_path, monkeypatch):
         list(MicEye().read(write(tmp_path, ("a.png", 1, [[1, 2]]))))
     with pytest.raises(DataError, match="holds no gaze"):
         list(MicEye().read(write(tmp_path)))
-    monkeypatch.setattr("gazekit_datasets.miceye.LARGEST_FILE", 2**4)
+    monkeypatch.setattr("gazekit_datasets.gaze_readers.miceye.LARGEST_FILE", 2**4)
     with pytest.raises(DataError, match="larger than"):
         list(MicEye().read(write(tmp_path, v1([[1, 2]]))))
 

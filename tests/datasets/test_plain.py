@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from gazekit_datasets.plain import Plain
+from gazekit_datasets.gaze_readers.plain import Plain
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from gaze_formats import READERS
-from gazekit_datasets.pupil_labs import PupilLabs
+from gazekit_datasets.gaze_readers.pupil_labs import PupilLabs
 from PIL import Image
 
 from gazekit.errors import DataError

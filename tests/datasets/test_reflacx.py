@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.reflacx import Reflacx
+from gazekit_datasets.gaze_readers.reflacx import Reflacx
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings, fixations_of

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from gaze_formats import READERS
-from gazekit_datasets.smi import SMI
+from gazekit_datasets.gaze_readers.smi import SMI
 
 from gazekit.errors import DataError
 from gazekit.gaze.formats import gaze_files, nothing_read

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.viewer_log import ViewerLog
+from gazekit_datasets.gaze_readers.viewer_log import ViewerLog
 
 from gazekit.errors import DataError
 

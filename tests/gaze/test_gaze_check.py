@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from gazekit_datasets.gaze_readers.plain import Plain
 from gazekit_datasets.mammography.breast import Breast
-from gazekit_datasets.plain import Plain
 from PIL import Image
 
 from gazekit.errors import ConfigurationError, DataError

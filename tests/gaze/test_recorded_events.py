@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gazekit_datasets.eyelink import EyeLink
-from gazekit_datasets.tobii_studio import TobiiStudio
+from gazekit_datasets.gaze_readers.eyelink import EyeLink
+from gazekit_datasets.gaze_readers.tobii_studio import TobiiStudio
 
 from gazekit.gaze.fixations import FixationSettings, fixations_of
 

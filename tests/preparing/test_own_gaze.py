@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gazekit_datasets.plain import Plain
+from gazekit_datasets.gaze_readers.plain import Plain
 from made_preparation import Listed, X, Y, run, validate, write_exams
 
 from gazekit.errors import DataError

@@ -9,12 +9,12 @@ import numpy as np
 import pydicom
 import pytest
 from gazekit_datasets.folder import Folder
+from gazekit_datasets.gaze_readers.plain import Plain
 from gazekit_datasets.mammography.phantom import Phantom, files, writing
 from gazekit_datasets.mammography.phantom.drawing import draw_scene
 from gazekit_datasets.mammography.phantom.geometry import image_shape
 from gazekit_datasets.mammography.phantom.render import render
 from gazekit_datasets.mammography.phantom.scene import generator
-from gazekit_datasets.plain import Plain
 from PIL import Image
 
 import gazekit

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gazekit_datasets.gaze_readers.plain import Plain
 from gazekit_datasets.mammography.phantom import Phantom
 from gazekit_datasets.mammography.phantom.drawing import draw_scene
 from gazekit_datasets.mammography.phantom.readers import Reader, population, rating
-from gazekit_datasets.plain import Plain
 from scipy.special import ndtr
 from scipy.stats import spearmanr
 

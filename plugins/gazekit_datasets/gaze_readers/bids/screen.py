@@ -9,8 +9,8 @@ import numpy as np
 
 from gazekit.errors import DataError
 from gazekit.records.recording import Recording
-from gazekit_datasets.bids.files import Metadata
-from gazekit_datasets.bids.tables import EyeSamples, X, Y, unit_of
+from gazekit_datasets.gaze_readers.bids.files import Metadata
+from gazekit_datasets.gaze_readers.bids.tables import EyeSamples, X, Y, unit_of
 
 PIXELS = ("pixel", "pixels", "px")
 FRACTIONS = ("1", "normalized", "normalised", "fraction")

@@ -7,8 +7,22 @@ from pathlib import Path
 
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
-from gazekit_datasets.gazepoint import DURATION, FIXATION, FOUND, ONSET, is_valid, shares_fixations
+from gazekit_datasets.gaze_readers.gaze_rows import (
+    NOTHING,
+    Values,
+    fixations,
+    place,
+    recordings_of_runs,
+    samples,
+)
+from gazekit_datasets.gaze_readers.gazepoint import (
+    DURATION,
+    FIXATION,
+    FOUND,
+    ONSET,
+    is_valid,
+    shares_fixations,
+)
 
 IMAGE, SESSION = "DICOM_ID", "SESSION_ID"
 TIME = "Time (in secs)"

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gazekit_datasets.eyelink.fixations import FoundFixation
-from gazekit_datasets.eyelink.lines import Line, lines
-from gazekit_datasets.eyelink.trials import Display, Stretch
+from gazekit_datasets.gaze_readers.eyelink.fixations import FoundFixation
+from gazekit_datasets.gaze_readers.eyelink.lines import Line, lines
+from gazekit_datasets.gaze_readers.eyelink.trials import Display, Stretch
 
 SIDES = ("left", "right")
 _SIDE = {"L": "left", "R": "right"}

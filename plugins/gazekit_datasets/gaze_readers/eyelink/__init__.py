@@ -9,10 +9,10 @@ from pydantic import Field
 
 from gazekit.errors import DataError
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey, has_samples
-from gazekit_datasets.eyelink.fixations import FoundFixation, share
-from gazekit_datasets.eyelink.lines import TRIAL, header_fits, lines
-from gazekit_datasets.eyelink.trials import DRAW_LIST, Trial, named_list
+from gazekit_datasets.gaze_readers.eyelink.blocks import SIDES, Block, Survey, has_samples
+from gazekit_datasets.gaze_readers.eyelink.fixations import FoundFixation, share
+from gazekit_datasets.gaze_readers.eyelink.lines import TRIAL, header_fits, lines
+from gazekit_datasets.gaze_readers.eyelink.trials import DRAW_LIST, Trial, named_list
 
 
 class EyeLink:

@@ -16,7 +16,15 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, is_missing
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, read_instead, samples, while_shown
+from gazekit_datasets.gaze_readers.gaze_rows import (
+    Values,
+    fixations,
+    no_gaze,
+    place,
+    read_instead,
+    samples,
+    while_shown,
+)
 
 SIDES = {"left": "L", "right": "R"}
 ENDINGS = {"samples": "Samples.txt", "fixations": "Events.txt"}

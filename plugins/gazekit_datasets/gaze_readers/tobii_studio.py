@@ -10,9 +10,9 @@ from typing import Literal
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import no_gaze, place
-from gazekit_datasets.tobii_export import Look, is_sampled, is_usable, placed, presentations
-from gazekit_datasets.tobii_geometry import Key, ViewingGeometry
+from gazekit_datasets.gaze_readers.gaze_rows import no_gaze, place
+from gazekit_datasets.gaze_readers.tobii_export import Look, is_sampled, is_usable, placed, presentations
+from gazekit_datasets.gaze_readers.tobii_geometry import Key, ViewingGeometry
 
 CLOCK = "RecordingTimestamp"
 MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"

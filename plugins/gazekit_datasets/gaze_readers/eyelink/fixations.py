@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gazekit_datasets.eyelink.lines import Line
-from gazekit_datasets.eyelink.trials import Stretch, Trial
+from gazekit_datasets.gaze_readers.eyelink.lines import Line
+from gazekit_datasets.gaze_readers.eyelink.trials import Stretch, Trial
 
 
 @dataclass(frozen=True, slots=True)

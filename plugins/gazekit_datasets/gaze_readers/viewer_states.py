@@ -9,7 +9,7 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, open_table
 from gazekit.records.arrays import Floats, Integers
 from gazekit.records.placement import shown_image, window
-from gazekit_datasets.gaze_rows import Values, samples
+from gazekit_datasets.gaze_readers.gaze_rows import Values, samples
 
 TIME, BOX, IMAGE = "timestamp", "box_index", "dcm_path"
 WINDOW = ("box_pos_x", "box_pos_y", "box_size_w", "box_size_h")

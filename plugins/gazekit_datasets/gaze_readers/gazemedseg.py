@@ -7,7 +7,7 @@ from pathlib import Path
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs
+from gazekit_datasets.gaze_readers.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs
 
 IMAGE, ORDER, ONSET, DURATION = "IMAGE", "CURRENT_FIX_INDEX", "CURRENT_FIX_START", "CURRENT_FIX_DURATION"
 POSITION = ("CURRENT_FIX_X", "CURRENT_FIX_Y")

@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.placement import screen as on_screen
 from gazekit.records.recording import Length, Recording, Shown
-from gazekit_datasets.gaze_rows import (
+from gazekit_datasets.gaze_readers.gaze_rows import (
     NOTHING,
     Values,
     fixations,

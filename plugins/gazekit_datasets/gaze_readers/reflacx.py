@@ -9,7 +9,7 @@ import numpy as np
 
 from gazekit.reading.table import Row, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import Values, fixations, place, samples
+from gazekit_datasets.gaze_readers.gaze_rows import Values, fixations, place, samples
 
 FIXATION = ("timestamp_start_fixation", "timestamp_end_fixation")
 SAMPLE = "timestamp_sample"

@@ -15,10 +15,10 @@ from gazekit.errors import DataError
 from gazekit.reading.table import is_missing, open_table
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.bids.files import PACKED, Metadata, applying, entities, is_table, metadata
-from gazekit_datasets.bids.screen import Screen
-from gazekit_datasets.bids.tables import EyeSamples, EyeTable, X, Y, events_beside, mean_of
-from gazekit_datasets.gaze_rows import LARGEST, believable, while_shown
+from gazekit_datasets.gaze_readers.bids.files import PACKED, Metadata, applying, entities, is_table, metadata
+from gazekit_datasets.gaze_readers.bids.screen import Screen
+from gazekit_datasets.gaze_readers.bids.tables import EyeSamples, EyeTable, X, Y, events_beside, mean_of
+from gazekit_datasets.gaze_readers.gaze_rows import LARGEST, believable, while_shown
 
 CYCLOPEAN = "cyclopean"
 IMAGE = "stim_file"

@@ -13,7 +13,7 @@ from gazekit.gaze.blinks import sampling_period
 from gazekit.reading.table import Row, is_missing
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import believable
+from gazekit_datasets.gaze_readers.gaze_rows import believable
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.eyelink.lines import Line
-from gazekit_datasets.gaze_rows import LARGEST
+from gazekit_datasets.gaze_readers.eyelink.lines import Line
+from gazekit_datasets.gaze_readers.gaze_rows import LARGEST
 
 Display = tuple[float, float, float, float]
 """Left, top, width and height of the screen in pixels."""

@@ -12,7 +12,7 @@ from gazekit.disk.plain_text import from_cell
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import NOTHING, Values, believable, fault_in, no_gaze, place
+from gazekit_datasets.gaze_readers.gaze_rows import NOTHING, Values, believable, fault_in, no_gaze, place
 
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")

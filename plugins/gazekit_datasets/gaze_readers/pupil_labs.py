@@ -17,7 +17,14 @@ from gazekit.reading.image_size import image_size
 from gazekit.reading.table import Row, first_columns, is_missing, open_table
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs, samples
+from gazekit_datasets.gaze_readers.gaze_rows import (
+    NOTHING,
+    Values,
+    fixations,
+    place,
+    recordings_of_runs,
+    samples,
+)
 
 SECTION, WEARER = "section id", "wearer name"
 SIDE = 1000.0

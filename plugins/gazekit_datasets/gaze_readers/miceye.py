@@ -15,7 +15,7 @@ from gazekit.errors import DataError
 from gazekit.records.arrays import Floats
 from gazekit.records.placement import shown_image
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import LARGEST, NOTHING, fault_in
+from gazekit_datasets.gaze_readers.gaze_rows import LARGEST, NOTHING, fault_in
 
 LARGEST_FILE = 64 * 2**20
 """Size limit in bytes; a day of reading stays far below it."""

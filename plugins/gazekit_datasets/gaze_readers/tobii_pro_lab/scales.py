@@ -9,10 +9,10 @@ from statistics import median
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table
-from gazekit_datasets.gaze_rows import place
-from gazekit_datasets.tobii_export import Column, Look, is_usable
-from gazekit_datasets.tobii_geometry import LOOKED_AT, ViewingGeometry
-from gazekit_datasets.tobii_pro_lab.layout import ExportLayout
+from gazekit_datasets.gaze_readers.gaze_rows import place
+from gazekit_datasets.gaze_readers.tobii_export import Column, Look, is_usable
+from gazekit_datasets.gaze_readers.tobii_geometry import LOOKED_AT, ViewingGeometry
+from gazekit_datasets.gaze_readers.tobii_pro_lab.layout import ExportLayout
 
 VALID = {"valid": True, "invalid": False}
 MICROSECONDS = ("µs", "μs", "us")

@@ -9,8 +9,8 @@ from pathlib import Path
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import believable
-from gazekit_datasets.tobii_export import Column, find_column
+from gazekit_datasets.gaze_readers.gaze_rows import believable
+from gazekit_datasets.gaze_readers.tobii_export import Column, find_column
 
 CLOCK, SENSOR, EYE_TRACKER = "recording timestamp", "sensor", "eye tracker"
 PIXELS = ("dacspx", "")

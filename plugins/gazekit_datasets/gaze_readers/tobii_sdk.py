@@ -10,7 +10,7 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, first_columns, is_missing, open_table
 from gazekit.records.placement import screen as on_screen
 from gazekit.records.recording import Length, Recording, Shown
-from gazekit_datasets.gaze_rows import place, samples
+from gazekit_datasets.gaze_readers.gaze_rows import place, samples
 
 CLOCKS = ("system_time_stamp", "device_time_stamp")
 """Clock columns in microseconds; the computer's clock comes first because other logs of the session share it."""

@@ -12,7 +12,7 @@ from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.reading.table import Row
 from gazekit.records.arrays import Floats
-from gazekit_datasets.bids.files import (
+from gazekit_datasets.gaze_readers.bids.files import (
     PACKED,
     UNPACKED,
     Metadata,
@@ -21,7 +21,7 @@ from gazekit_datasets.bids.files import (
     metadata,
     rows,
 )
-from gazekit_datasets.gaze_rows import believable, place, samples
+from gazekit_datasets.gaze_readers.gaze_rows import believable, place, samples
 
 CLOCK, X, Y = "timestamp", "x_coordinate", "y_coordinate"
 MS_PER = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6}

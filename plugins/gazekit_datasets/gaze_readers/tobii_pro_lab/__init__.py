@@ -6,10 +6,10 @@ from typing import Literal
 
 from gazekit.reading.table import first_columns, open_table
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import no_gaze
-from gazekit_datasets.tobii_export import find_column, is_sampled, placed, presentations
-from gazekit_datasets.tobii_pro_lab.layout import CLOCK, PIXELS, ExportLayout
-from gazekit_datasets.tobii_pro_lab.scales import Scales
+from gazekit_datasets.gaze_readers.gaze_rows import no_gaze
+from gazekit_datasets.gaze_readers.tobii_export import find_column, is_sampled, placed, presentations
+from gazekit_datasets.gaze_readers.tobii_pro_lab.layout import CLOCK, PIXELS, ExportLayout
+from gazekit_datasets.gaze_readers.tobii_pro_lab.scales import Scales
 
 
 class TobiiProLab:

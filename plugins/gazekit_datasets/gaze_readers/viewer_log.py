@@ -12,8 +12,8 @@ from gazekit.errors import DataError
 from gazekit.reading.table import first_columns
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Length, Recording
-from gazekit_datasets.tobii_sdk import TobiiSDK
-from gazekit_datasets.viewer_states import COLUMNS, ViewerStates, read_states
+from gazekit_datasets.gaze_readers.tobii_sdk import TobiiSDK
+from gazekit_datasets.gaze_readers.viewer_states import COLUMNS, ViewerStates, read_states
 
 TimeUnit = Literal["auto", "s", "ms", "10us", "us"]
 MS_PER = {"s": 1e3, "ms": 1.0, "10us": 1e-2, "us": 1e-3}
