@@ -151,10 +151,18 @@ def test_an_answer_is_there_before_the_next_line_is_read(
     assert said == [1, 1]
 
 
-def test_a_prediction_imports_neither_the_compiler_nor_statistics(tiny_run: Path, raw_folder: Path) -> None:
-    """They would take as long to import as torch itself."""
+def test_a_prediction_starts_workers_before_it_imports_torch_and_neither_compiler_nor_statistics(
+    tiny_run: Path, raw_folder: Path
+) -> None:
+    """Both would take as long to import as torch itself; the workers' server needs half of that time."""
     code = f"""
 import sys
+from multiprocessing import forkserver
+started = {{}}
+def watch(event, details):
+    if event == "import" and details[0] == "torch":
+        started.setdefault("torch", forkserver._forkserver._forkserver_pid is not None)
+sys.addaudithook(watch)
 from gazekit.cli.main import main
 if __name__ == "__main__":
     sys.argv = ["gazekit", "predict", {str(tiny_run)!r}, *{list(map(str, pair(raw_folder, 7)))!r}, "--format", "jsonl"]
@@ -162,10 +170,12 @@ if __name__ == "__main__":
         main()
     finally:
         print([name for name in ("torch._dynamo", "sympy", "scipy.stats", "matplotlib") if name in sys.modules])
+        print(started)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    answer, imported = done.stdout.splitlines()
+    answer, imported, started = done.stdout.splitlines()
     assert json.loads(answer)["exam"] == "e007" and imported == "[]"
+    assert started == str({"torch": sys.platform != "win32"})
 
 
 def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) -> None:

@@ -110,6 +110,9 @@ def prepare(
 
     Repeat the command to resume a killed preparation.
     """
+    from gazekit.reading.parallel import start_ahead
+
+    start_ahead()
     from gazekit.gaze.image_names import check_named
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.preparing.prepare import Procedure

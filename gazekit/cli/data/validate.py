@@ -71,6 +71,10 @@ def validate(
 
     Images are read as gazekit data prepare with the same --crop, --window and --bit-depth would.
     """
+    if not tables_only:
+        from gazekit.reading.parallel import start_ahead
+
+        start_ahead()
     from dataclasses import asdict
 
     from gazekit.prepared.settings import PreparationSettings

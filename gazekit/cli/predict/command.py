@@ -98,17 +98,18 @@ def predict(
     by their ids in a table, else by the common part of their file names. An exam that the model was not
     trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
     """
-    from gazekit.errors import ConfigurationError, DataError
+    _refuse_orphans(context)
+    runs, inputs = _runs(run, ensemble or [], images or [])
+    _check_inputs(inputs, stdin=stdin, alone=not (overlays or dicom_out or as_json or form != "table"))
+    if not _is_prepared(inputs):
+        from gazekit.reading.parallel import start_ahead
+
+        start_ahead()
+    from gazekit.errors import DataError
     from gazekit.prediction.file_grouping import about_exams
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
 
-    _refuse_orphans(context)
-    runs, inputs = _runs(run, ensemble or [], images or [])
-    if stdin:
-        _check_stdin(inputs, alone=not (overlays or dicom_out or as_json or form != "table"))
-    elif not inputs:
-        raise ConfigurationError("give images, a folder, a table or a prepared data set; or --stdin")
     wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
     trained = _open(runs, choose_device(device), explained=bool(overlays))
     explain = bool(overlays or dicom_out)
@@ -237,12 +238,14 @@ def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Pat
     )
 
 
-def _check_stdin(inputs: list[Path], *, alone: bool) -> None:
+def _check_inputs(inputs: list[Path], *, stdin: bool, alone: bool) -> None:
     from gazekit.errors import ConfigurationError
 
-    if inputs:
+    if not stdin and not inputs:
+        raise ConfigurationError("give images, a folder, a table or a prepared data set; or --stdin")
+    if stdin and inputs:
         raise ConfigurationError(f"--stdin reads paths from standard input; leave out {inputs[0]}")
-    if not alone:
+    if stdin and not alone:
         raise ConfigurationError(
             "--stdin answers in lines of JSON; leave out --format, --json, --overlays and --dicom-out"
         )
@@ -280,11 +283,10 @@ def _exams(
     """
     from gazekit.errors import ConfigurationError
     from gazekit.prediction.loose_exams import find_exams
-    from gazekit.prepared.manifest import MANIFEST
     from gazekit.reading.content import is_dicom
     from gazekit.runs.trained import images_of
 
-    if any((path / MANIFEST).is_file() for path in inputs):
+    if _is_prepared(inputs):
         if len(inputs) > 1 or (dicom_out, bit_depth) != (None, None):
             raise ConfigurationError(
                 "a prepared data set is predicted alone, without --dicom-out and --bit-depth; give image files for "
@@ -304,6 +306,12 @@ def _exams(
     if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
         raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has any")
     return grouping.exams
+
+
+def _is_prepared(inputs: list[Path]) -> bool:
+    from gazekit.prepared.manifest import MANIFEST
+
+    return any((path / MANIFEST).is_file() for path in inputs)
 
 
 def _folder(inputs: list[Path]) -> Path:
