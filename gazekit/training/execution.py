@@ -42,6 +42,17 @@ def chosen_algorithms(settings: TrainingSettings) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
+def seed_draws(seed: int, device: torch.device) -> None:
+    """Seed what modules draw in a step, such as dropout, on the host and the device.
+
+    ``torch.manual_seed`` seeds all devices, and where CUDA was never used it takes 0.4 ms (measured): it formats the
+    call stack twice.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
     """Turn out-of-memory and compilation errors into a GazekitError that says what to do."""

@@ -26,6 +26,7 @@ from gazekit.presets.tables import TrainingSettings
 from gazekit.runs.best_epoch import is_better, stopped_early
 from gazekit.runs.directory import RunDirectory
 from gazekit.training.captured import Computed, fastest, fastest_validation
+from gazekit.training.execution import seed_draws
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
 from gazekit.training.parts import RestingParts
@@ -166,7 +167,7 @@ def train(
                     if stop:
                         raise _stopped(run, checkpoints, state.step, written=saved == state.step)
                     # dropout depends on (seed, step); each process drops different features
-                    torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
+                    seed_draws((seed * 1_000_003 + state.step) * count() + rank(), parts.train.device)
                     set_learning_rates(
                         step.optimizer, factor_of(recipe, state.progress(batches, settings.epochs))
                     )

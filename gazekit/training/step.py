@@ -18,6 +18,7 @@ from gazekit.modelling.objective import Losses, Objective
 from gazekit.modelling.recompute import frozen_buffers
 from gazekit.presets.tables import TrainingSettings
 from gazekit.training.average import WeightAverage
+from gazekit.training.execution import seed_draws
 from gazekit.training.loss_scale import LossScale
 from gazekit.training.optimiser import load_optimizer, step_if
 
@@ -138,7 +139,7 @@ class TrainingStep:
         return {view: _with_gradient(image) for view, image in batch.images.items()}
 
     def _encode(self, piece: Batch, seed: int, part: int) -> Encoded:
-        torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # the same dropout both times
+        seed_draws((seed * 1_000_003 + part) % 2**63, piece.labels.device)  # the same dropout both times
         return self.model.encode_all(piece.images, piece.gaze, piece.present)
 
     def _scaled(self, loss: Tensor) -> Tensor:
