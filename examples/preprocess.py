@@ -358,20 +358,11 @@ class ndimage:  # noqa: N801
     """The functions of ``scipy.ndimage`` that gazekit uses, in numpy and under the same names."""
 
     @staticmethod
-    def binary_dilation(
-        image: Mask, structure: Mask | None = None, iterations: int = 1, mask: Mask | None = None
-    ) -> Mask:
+    def binary_dilation(image: Mask, iterations: int, mask: Mask) -> Mask:
         """Set each pixel that has a true neighbour; where ``mask`` is false nothing changes."""
         for _ in range(iterations):
-            grown = _any_neighbour(image, structure, outside=False)
-            image = grown if mask is None else np.where(mask, grown, image)
+            image = np.where(mask, _any_neighbour(image), image)
         return image
-
-    @staticmethod
-    def binary_opening(image: Mask, structure: Mask) -> Mask:
-        """Remove the parts that the structure does not fit into."""
-        eroded = ~_any_neighbour(~image, structure, outside=True)
-        return _any_neighbour(eroded, structure, outside=False)
 
     @staticmethod
     def binary_fill_holes(image: Mask) -> Mask:
@@ -402,13 +393,6 @@ class ndimage:  # noqa: N801
         return np.where(image, np.searchsorted(roots, position) + 1, 0), len(roots)
 
     @staticmethod
-    def median_filter(image: Grey, size: tuple[int, int], mode: str = "reflect") -> Grey:
-        """Take the median of ``size`` pixels around each; both numbers are odd."""
-        half = [(side // 2, side // 2) for side in size]
-        padded = np.pad(image, half, mode="edge" if mode == "nearest" else "symmetric")
-        return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=(2, 3))
-
-    @staticmethod
     def grey_closing(line: NDArray[np.int64], size: tuple[int]) -> NDArray[np.int64]:
         """Take the least of the greatest values around each, in a line."""
         before, after = size[0] // 2, size[0] - 1 - size[0] // 2
@@ -416,19 +400,6 @@ class ndimage:  # noqa: N801
         greatest = np.lib.stride_tricks.sliding_window_view(padded, size[0]).max(axis=1)
         padded = np.pad(greatest, (before, after), mode="symmetric")
         return np.lib.stride_tricks.sliding_window_view(padded, size[0]).min(axis=1)
-
-
-def _any_neighbour(image: Mask, structure: Mask | None, *, outside: bool) -> Mask:
-    """Test whether any pixel below a structure is true; by default the pixel itself and its four neighbours."""
-    if structure is None:
-        structure = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
-    height, width = image.shape
-    reach = len(structure) // 2
-    padded = np.pad(image, reach, constant_values=outside)
-    found = np.zeros_like(image)
-    for down, across in np.argwhere(structure):
-        found |= padded[down : down + height, across : across + width]
-    return found
 
 
 class sparse:  # noqa: N801
@@ -726,7 +697,7 @@ def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
     white = float(np.percentile(coarse, 99.5))
     frame = _frame(coarse, white)
     outside = np.pad(frame, 1, constant_values=True)
-    ring = np.asarray(ndimage.binary_dilation(outside), dtype=bool)[1:-1, 1:-1] & ~frame
+    ring = _any_neighbour(outside)[1:-1, 1:-1] & ~frame
     if doubt := _without_background(coarse, ring, white):
         return doubt
     glow = _glow(np.where(frame, white, coarse), float(np.percentile(coarse[ring], 5)))
@@ -861,7 +832,7 @@ def _frame(coarse: Grey, white: float) -> Mask:
     for turns in range(4):
         side = np.rot90(frame, turns)  # a view, whose upper border is a different side each time
         side |= np.arange(len(side))[:, None] < _frame_depth(np.rot90(coarse, turns), white)
-    return np.asarray(ndimage.binary_dilation(frame))  # including the blocks it shares with the film
+    return _any_neighbour(frame)  # including the blocks it shares with the film
 
 
 def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
@@ -872,7 +843,7 @@ def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
     """
     reach = max(3, round(_FRAME_DEPTH * len(image)))
     # along the border: no noise
-    image = ndimage.median_filter(image[: 2 * reach + 4], (1, 9), mode="nearest")
+    image = _running_medians(np.pad(image[: 2 * reach + 4], ((0, 0), (4, 4)), mode="edge"), 9)
     white_border = image[0] > _FRAME_WHITE * white
     before, after = image[: reach - 1], image[1:reach]
     steps = (after < 0.6 * before) & (after < 0.5 * image[0]) & (before > 0.3 * image[0])
@@ -901,8 +872,7 @@ def _glow(coarse: Grey, background: float) -> Grey:
         image = np.rot90(coarse, turns)
         half = max(1, round(_GLOW_STRETCH * image.shape[1] / 2))
         depth = max(3, round(_GLOW_DEPTH * len(image)))
-        medians = ndimage.median_filter(image[:depth], (1, 2 * half + 1))
-        darkest = medians[:, half:-half].min(axis=1)
+        darkest = _running_medians(image[:depth], 2 * half + 1).min(axis=1)
         profile = np.maximum(np.minimum.accumulate(darkest) - background, 0)
         if profile[-1] < 0.05 * profile[0]:
             view = np.rot90(glow, turns)[:depth]
@@ -912,13 +882,39 @@ def _glow(coarse: Grey, background: float) -> Grey:
 
 def _opened(foreground: Mask, radius: int) -> Mask:
     """Remove parts thinner than the disc (a square for radius 1); a breast at the border is assumed to continue."""
-    padded = np.pad(foreground, radius + 1, mode="symmetric")
+    padded, disc = np.pad(foreground, radius + 1, mode="symmetric"), _disc(radius)
     within = slice(radius + 1, -radius - 1)
-    return np.asarray(ndimage.binary_opening(padded, _disc(radius))[within, within])
+    return _any_neighbour(~_any_neighbour(~padded, disc, outside=True), disc)[within, within]
 
 
 def _dilated(foreground: Mask, radius: int) -> Mask:
-    return np.asarray(ndimage.binary_dilation(foreground, _disc(radius)))
+    return _any_neighbour(foreground, _disc(radius))
+
+
+def _any_neighbour(image: Mask, structure: Mask | None = None, *, outside: bool = False) -> Mask:
+    """Test whether any pixel below a structure is true; by default the pixel itself and its four neighbours."""
+    if structure is None:
+        structure = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+    height, width = image.shape
+    reach = len(structure) // 2
+    padded = np.pad(image, reach, constant_values=outside)
+    found = np.zeros_like(image)
+    for down, across in np.argwhere(structure):
+        found |= padded[down : down + height, across : across + width]
+    return found
+
+
+def _running_medians(image: Grey, length: int) -> Grey:
+    """Take the median of each ``length`` neighbours in a row, an odd number: ``[h, w]`` → ``[h, w - length + 1]``."""
+    width, middle = image.shape[1] - length + 1, length // 2
+    places = [image[:, first : first + width] for first in range(length)]
+    for last in range(
+        length - 1, middle - 1, -1
+    ):  # bubble sort of all windows at once, from the top to the middle
+        for place in range(last):
+            one, other = places[place], places[place + 1]
+            places[place], places[place + 1] = np.minimum(one, other), np.maximum(one, other)
+    return places[middle]
 
 
 def _filled(breast: Mask) -> Mask:

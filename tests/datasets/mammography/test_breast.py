@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from gazekit_datasets.mammography import breast
 from gazekit_datasets.mammography.breast import MARGIN, find_region
 from gazekit_datasets.mammography.phantom import Phantom
 from hypothesis import given, settings
@@ -58,6 +59,30 @@ def mammogram(height, width, *, reach=0.6, half=0.35, background=0.0, noise=0.0,
     image = np.where(inside, tissue, background) + noise * rng.standard_normal((height, width))
     ys, xs = np.nonzero(inside)
     return np.clip(image, 0, 1).astype(np.float32), (0, ys.min(), xs.max() + 1, ys.max() + 1)
+
+
+def test_morphology_and_medians_are_those_of_scipy_to_the_bit():
+    """Shapes of blocks as a breast has them, and of single pixels."""
+    random = np.random.default_rng(0)
+    for smooth in (0, 0, 1, 3) * 10:
+        shape = tuple(random.integers(8, 60, 2))
+        shapes = ndimage.gaussian_filter(random.random(shape), smooth) > random.uniform(0.4, 0.6)
+        radius, half = int(random.integers(1, 5)), int(random.integers(1, min(12, (shape[1] - 1) // 2) + 1))
+        disc = breast._disc(radius)
+        grey = random.integers(0, 40, shape).astype(np.float32)
+        padded = np.pad(shapes, radius + 1, mode="symmetric")
+        opened = ndimage.binary_opening(padded, disc)[radius + 1 : -radius - 1, radius + 1 : -radius - 1]
+        medians = ndimage.median_filter(grey, (1, 2 * half + 1))[:, half : shape[1] - half]
+        at_edges = np.pad(grey, ((0, 0), (half, half)), mode="edge")
+        nearest = ndimage.median_filter(grey, (1, 2 * half + 1), mode="nearest")
+        for ours, theirs in (
+            (breast._any_neighbour(shapes), ndimage.binary_dilation(shapes)),
+            (breast._dilated(shapes, radius), ndimage.binary_dilation(shapes, disc)),
+            (breast._opened(shapes, radius), opened),
+            (breast._running_medians(grey, 2 * half + 1), medians),
+            (breast._running_medians(at_edges, 2 * half + 1), nearest),
+        ):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def assert_close(found, expected, shape):
