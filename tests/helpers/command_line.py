@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.rich_utils  # noqa: F401 # whether it colours is decided at its import, not by what one test asks for
+from plugins_installed import installed_registry
 from tiny import SMALL
 
 from gazekit.cli import console
@@ -48,7 +49,7 @@ def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
         patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
         if "data" not in arguments:  # plugins add commands there
             patch.setattr(command_line, "commands", made_once)
-        console.registry.cache_clear()
+        patch.setattr(console, "registry", cache(installed_registry))
         for name, value in variables.items():
             patch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 from PIL import Image
+from plugins_installed import installed_registry
 
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure
@@ -89,6 +90,7 @@ def prepare(source, root, out, **options):
     assert not options
     if views := settings.get("views"):
         settings["views"] = tuple(views)
+    raw.setdefault("registry", installed_registry())
     return prepare_data(
         RawData(source, root, **raw), out, PreparationSettings(**settings), Procedure(**procedure)
     )
