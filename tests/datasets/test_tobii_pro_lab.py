@@ -236,6 +236,58 @@ def test_faults_name_file_and_row(tmp_path, rows, drop, message):
     assert "a.tsv" in str(caught.value) and "\n" not in str(caught.value)
 
 
+THREE = [ROW | {"clock": 8333 * i, "media": f"{'abc'[i // 3]}.png"} for i in range(9)]
+"""Three samples on each of three images."""
+
+
+def faults(recordings):
+    return [(each.image, each.fault and each.fault[:40], len(each.x)) for each in recordings]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"x": "x"}, "row 6: Gaze point X is 'x'; expected a n"),
+        ({"right": "?"}, "row 6: Validity right is '?'; expected v"),
+        ({"clock": 1}, "row 6: time 0.001 ms after 24.999 ms; ex"),
+        ({"clock": "?"}, "row 6: Recording timestamp is '?'; expec"),
+    ],
+)
+def test_a_damaged_row_costs_its_presentation(tmp_path, changed, fault):
+    rows = [row | changed if i == 4 else row for i, row in enumerate(THREE)]
+    found = faults(read(tmp_path, rows))
+    assert found == [("a.png", None, 3), ("b.png", fault, 0), ("c.png", None, 3)]
+
+
+def test_a_torn_row_costs_the_presentations_before_and_after_it(tmp_path):
+    read(tmp_path, THREE)
+    path = tmp_path / "a.tsv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:7], lines[7][:10], *lines[8:]]) + "\n")
+    fault = "row 8: 2 cells; expected 13 like the fir"
+    assert faults(TobiiProLab().read(path)) == [("a.png", None, 3), ("b.png", fault, 0), ("c.png", fault, 0)]
+    path.write_text("\n".join([lines[0], *(line[:10] for line in lines[1:])]) + "\n")
+    with pytest.raises(DataError, match="row 2: 2 cells; expected 13"):
+        list(TobiiProLab().read(path))
+
+
+def test_a_damaged_place_or_eye_costs_its_media(tmp_path):
+    place = [row | {"place_x": "left"} if 3 <= i < 6 else row for i, row in enumerate(THREE)]
+    fault = "row 5: Presented Media position X (DACSp"
+    assert faults(read(tmp_path, place))[1] == ("b.png", fault, 0)
+    names = OLD | {
+        **{"left_px": "Gaze point left X", "left_mm": "Gaze point left X (DACSmm)"},
+        "distance": "Eye position left Z (DACSmm)",
+    }
+    eyes = [
+        row | {"left_px": 1, "left_mm": 1, "distance": "far" if i == 4 else 600}
+        for i, row in enumerate(THREE)
+    ]
+    found = faults(read(tmp_path, eyes, names))
+    fault = "row 6: Eye position left Z (DACSmm) is '"
+    assert found == [("a.png", None, 3), ("b.png", fault, 0), ("c.png", None, 3)]
+
+
 EVENTS = OLD | {
     "type": "Eye movement type",
     "number": "Eye movement type index",
@@ -264,6 +316,14 @@ def test_faults_of_fixations(tmp_path, changed, message):
         read(tmp_path, [FIXATION | changed], EVENTS, events="fixations")
     with pytest.raises(DataError, match="no column Eye movement type;"):
         read(tmp_path, [FIXATION], EVENTS, drop=("type",), events="fixations")
+
+
+def test_a_damaged_fixation_costs_its_presentation(tmp_path):
+    rows = [FIXATION | row | {"number": i // 3} for i, row in enumerate(THREE)]
+    rows[4] |= {"duration": "long"}
+    found = faults(read(tmp_path, rows, EVENTS, events="fixations"))
+    fault = "row 6: Gaze event duration is 'long'; ex"
+    assert found == [("a.png", None, 1), ("b.png", fault, 0), ("c.png", None, 1)]
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,31 @@ def test_faults_name_file_and_row(tmp_path, head, rows, message):
     assert "a.tsv" in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "of_c"),
+    [
+        ((20, "b", "x", 2, 0, 0), None),
+        ((20, "b", 1, 2, 0, "?"), None),
+        (("", "b", 1, 2, 0, 0), None),
+        ((1, "b", 1, 2, 0, 0), None),
+        ((20, "b"), "row 4: "),  # torn: of what is before it or after it
+    ],
+)
+def test_a_damaged_row_costs_its_presentation(tmp_path, row, of_c):
+    rows = [(0, "a", 1, 2, 0, 0), (16, "b", 1, 2, 0, 0), row, (24, "c", 1, 2, 0, 0)]
+    if of_c is None:
+        rows.insert(3, (22, "b", 1, 2, 0, 0))
+    found = [(each.image, each.fault and each.fault[:7], len(each.x)) for each in read(tmp_path, rows)]
+    assert found == [("a", None, 1), ("b", "row 4: ", 0), ("c", of_c, 0 if of_c else 1)]
+
+
+def test_a_damaged_size_of_a_media_costs_its_presentation(tmp_path):
+    head = [*HEAD, "MediaWidth", "MediaHeight"]
+    rows = [(8 * i, name, 1, 2, 0, 0, "wide" if name == "b" else 9, 9) for i, name in enumerate("abc")]
+    found = [(each.image, each.fault and each.fault[:28]) for each in read(tmp_path, rows, head)]
+    assert found == [("a", None), ("b", "row 3: MediaWidth is 'wide';"), ("c", None)]
+
+
 EVENTS = [
     *HEAD,
     "GazeEventType",

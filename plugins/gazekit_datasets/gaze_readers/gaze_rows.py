@@ -17,6 +17,8 @@ from gazekit.records.recording import Recording
 Key = TypeVar("Key")
 NOTHING = np.zeros(0)
 """Rows of a recording that has a fault."""
+Found = tuple[Recording, DataError | None]
+"""A recording, and why it cannot be used."""
 Values = tuple[float, ...]
 """Time in ms first, then the format's other values; NaN where lost."""
 
@@ -114,16 +116,37 @@ def recordings_of_runs(
     Raises:
         DataError: there is no row, or every recording has a fault; after these were yielded.
     """
+
+    def found() -> Iterator[Found]:
+        for about, run in groupby(_keyed(rows, key), key=lambda each: each[0]):
+            try:
+                yield read(about, _sound(run)), None
+            except DataError as error:
+                yield read(about, None), error
+
+    return recordings_with_faults(found(), path)
+
+
+def recordings_with_faults(found: Iterable[Found], path: Path) -> Iterator[Recording]:
+    """Yield recordings with gaze, and those with a fault, which have no rows.
+
+    Args:
+        found: each with its fault, an error about the file or a row of it; None if it has none.
+        path: the file, for messages.
+
+    Raises:
+        DataError: at the end, if none can be used: the first fault, or that there is no gaze.
+    """
     first: DataError | None = None
     usable = 0
-    for about, run in groupby(_keyed(rows, key), key=lambda each: each[0]):
-        try:
-            recording = read(about, _sound(run))
+    for recording, fault in found:
+        if fault is not None:
+            first = first or fault
+            empty = {"x": NOTHING, "y": NOTHING, "t_ms": None, "duration_ms": None, "suspect": None}
+            yield replace(recording, **empty, fault=fault_in(path, fault))  # type: ignore[arg-type]
+        elif len(recording.x):
             usable += 1
-        except DataError as error:
-            first = first or error
-            recording = replace(read(about, None), fault=fault_in(path, error))
-        yield recording
+            yield recording
     if not usable:
         raise first or no_gaze(path)
 

@@ -1,7 +1,8 @@
 """Read parts shared by the exports of Tobii's programs: columns with units, rows grouped into presentations."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from gazekit.gaze.blinks import sampling_period
 from gazekit.reading.table import Row, is_missing
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_readers.gaze_rows import believable
+from gazekit_datasets.gaze_readers.gaze_rows import NOTHING, believable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,40 @@ def find_column(names: Sequence[str], wanted: str, *units: str) -> Column | None
     return next((column for (name, _), column in found.items() if name == wanted), None)
 
 
+Key = tuple[str, ...]
+"""Ends with participant, recording and media; empty where the export does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One row of the eye tracker.
 
     Args:
-        key: ends with participant, recording and media; empty where the export does not say.
         t_ms: time in ms.
         place: x, y; NaN where lost.
         fixation: number, x, y and duration (ms) of the fixation it is part of; None if there is none.
     """
 
-    key: tuple[str, ...]
     t_ms: float
     place: tuple[float, float]
     fixation: tuple[str, float, float, float] | None
+
+
+KeyedRow = tuple[Row, Key | None, Look | DataError]
+"""A row of the eye tracker, its key, and what it holds or its fault; the key is None if the row does not say it."""
+
+
+def keyed_looks(
+    rows: Iterable[Row], key: Callable[[Row], Key], look: Callable[[Row], Look]
+) -> Iterator[KeyedRow]:
+    """Parse the rows of the eye tracker; a row that cannot be read gives its fault."""
+    for row in rows:
+        about = None
+        try:
+            about = key(row)
+            yield row, about, look(row)
+        except DataError as error:
+            yield row, about, error
 
 
 @dataclass(slots=True)
@@ -66,19 +86,40 @@ class Presentation:
     """Gaze from the moment an image appears until the next one does.
 
     Args:
-        key: ends with participant, recording and media; empty where the export does not say.
+        key: of its rows.
         t, x, y: of the samples.
         fixations, last: number of a fixation → its onset, duration, x and y, and the time of its last sample.
+        fault: of the first row that cannot be read.
     """
 
-    key: tuple[str, ...]
+    key: Key
     t: "array[float]" = field(default_factory=lambda: array("d"))
     x: "array[float]" = field(default_factory=lambda: array("d"))
     y: "array[float]" = field(default_factory=lambda: array("d"))
     fixations: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    fault: DataError | None = None
 
-    def add(self, row: Row, look: Look) -> None:
+    def take(self, row: Row, look: Look | DataError) -> None:
+        """Append a row, unless there is a fault; the first is kept."""
+        if self.fault is not None:
+            return
+        try:
+            if isinstance(look, DataError):
+                raise look
+            self._add(row, look)
+        except DataError as error:
+            self.fault = error
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Make an error of what is read about it its fault, unless there is one; the first is kept."""
+        try:
+            yield
+        except DataError as error:
+            self.fault = self.fault or error
+
+    def _add(self, row: Row, look: Look) -> None:
         """Append a row. Raises: DataError if time goes back, or no eye tracker writes such a number."""
         if self.t and look.t_ms < self.t[-1]:
             raise DataError(
@@ -99,6 +140,8 @@ class Presentation:
     def recording(self, path: Path, *, events: bool, sampled: bool, **about: object) -> Recording:
         """Make a recording of its samples, or of fixations found by Tobii's program; the reader is the participant.
 
+        With a fault, it has no rows.
+
         Args:
             path: the file.
             events: make one of fixations.
@@ -107,6 +150,8 @@ class Presentation:
         """
         image = self.key[-1] or None
         about = {"reader": next(filter(None, self.key[-3:-1]), None)} | about
+        if self.fault is not None:
+            return Recording(path, NOTHING, NOTHING, image=image, **about)  # type: ignore[arg-type]
         if events:
             rows = np.array(list(self.fixations.values()), dtype=np.float64).reshape(-1, 4)
             t_ms, duration, x, y = rows.T
@@ -130,36 +175,52 @@ class Presentation:
         return np.where(at_an_end & (duration > seen + period), seen, duration)
 
 
-def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Presentation]]:
+def presentations(looks: Iterable[KeyedRow]) -> Iterator[tuple[Row, Presentation]]:
     """Group consecutive rows with the same key, with the first row of each group; drop rows without media.
 
-    If no row names a media, all rows of a recording are one presentation. Raises: DataError.
+    If no row names a media, all rows of a recording are one presentation. A row that does not say its key is a fault
+    of the presentations before and after it. Raises: DataError if no row says it.
     """
     now: tuple[Row, Presentation] | None = None
-    unnamed: dict[tuple[str, ...], tuple[Row, Presentation]] = {}
-    is_named = False
-    for row, look in looks:
-        if not look.key[-1]:
-            if not is_named:
-                unnamed.setdefault(look.key, (row, Presentation(look.key)))[1].add(row, look)
-            if now is not None:
-                yield now
-            now = None
+    unnamed: dict[Key, tuple[Row, Presentation]] = {}
+    before: Presentation | None = None  # of the row before
+    torn: DataError | None = None  # the row before, if it does not say its key
+    is_named = says_key = False
+    for row, key, look in looks:
+        if key is None:
+            assert isinstance(look, DataError)
+            if before is not None:
+                before.take(row, look)
+            torn = torn or look
             continue
-        is_named, unnamed = True, {}
-        if now is None or now[1].key != look.key:
-            if now is not None:
-                yield now
-            now = row, Presentation(look.key)
-        now[1].add(row, look)
+        says_key = True
+        if key[-1]:
+            is_named, unnamed = True, {}
+        if now is not None and now[1].key != key:
+            yield now
+            now = None
+        if key[-1]:
+            now = now or (row, Presentation(key))
+            before = now[1]
+        else:
+            before = None if is_named else unnamed.setdefault(key, (row, Presentation(key)))[1]
+        if before is not None:
+            before.take(row, torn or look)
+        torn = None
     if now is not None:
         yield now
     yield from unnamed.values()
+    if torn is not None and not says_key:
+        raise torn
 
 
-def is_sampled(looks: Iterable[Look]) -> bool:
-    """Say whether a fixation has two rows: then rows are samples, in other exports fixations. Raises: DataError."""
-    fixations = ((look.key[-3:-1], look.fixation[0]) for look in looks if look.fixation is not None)
+def is_sampled(looks: Iterable[KeyedRow]) -> bool:
+    """Say whether a fixation has two rows: then rows are samples, in other exports fixations."""
+    fixations = (
+        (key[-3:-1], look.fixation[0])
+        for _, key, look in looks
+        if key is not None and isinstance(look, Look) and look.fixation is not None
+    )
     return any(before == after for before, after in pairwise(fixations))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gazekit.errors import DataError
 from gazekit.reading.table import Row
 from gazekit.records.arrays import Floats
 
@@ -26,10 +27,12 @@ class ViewingGeometry:
             and of its distance from the screen in mm.
         media: participant, recording and media → its presentations, each with rows of x in pixels of the screen and
             of the media.
+        faults: participant, recording and media → why a row of it cannot be read.
     """
 
     eyes: dict[Key, "array[float]"] = field(default_factory=dict)
     media: dict[Key, list["array[float]"]] = field(default_factory=dict)
+    faults: dict[Key, DataError] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -41,18 +44,18 @@ class ViewingGeometry:
             rows: of the eye tracker.
             eye: columns of the eye's gaze point across in pixels of the screen and in mm, and of its distance in mm.
             across: columns of x in pixels of the screen and of the media; None if the wanted pixels are the screen's.
-
-        Raises:
-            DataError: a cell is not a number.
         """
         found, before = cls(), None
         for key, row in rows:
-            _add(found.eyes.setdefault(key[:-1], array("d")), row, eye)
-            if across is not None and key[-1]:
-                presentations = found.media.setdefault(key, [])
-                if key != before:
-                    presentations.append(array("d"))
-                _add(presentations[-1], row, across)
+            try:
+                _add(found.eyes.setdefault(key[:-1], array("d")), row, eye)
+                if across is not None and key[-1]:
+                    presentations = found.media.setdefault(key, [])
+                    if key != before:
+                        presentations.append(array("d"))
+                    _add(presentations[-1], row, across)
+            except DataError as error:
+                found.faults.setdefault(key, error)
             before = key
         return found
 
@@ -62,7 +65,12 @@ class ViewingGeometry:
         One degree is ``distance * tan(1 degree)`` mm. Gaze points given in both mm and screen pixels convert mm to
         screen pixels. A media lies elsewhere on the screen each time it is shown, so the slope that converts these to
         its own pixels is that within its presentations.
+
+        Raises:
+            DataError: one of these cells is no number.
         """
+        if key in self.faults:
+            raise self.faults[key]
         values = np.array(self.eyes.get(key[:-1], ()), dtype=np.float64).reshape(-1, 3)
         if len(values) < _FEWEST:
             return None

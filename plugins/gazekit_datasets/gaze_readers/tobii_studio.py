@@ -10,8 +10,16 @@ from typing import Literal
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_readers.gaze_rows import no_gaze, place
-from gazekit_datasets.gaze_readers.tobii_export import Look, is_sampled, is_usable, placed, presentations
+from gazekit_datasets.gaze_readers.gaze_rows import Found, place, recordings_with_faults
+from gazekit_datasets.gaze_readers.tobii_export import (
+    KeyedRow,
+    Look,
+    is_sampled,
+    is_usable,
+    keyed_looks,
+    placed,
+    presentations,
+)
 from gazekit_datasets.gaze_readers.tobii_geometry import Key, ViewingGeometry
 
 CLOCK = "RecordingTimestamp"
@@ -54,30 +62,28 @@ class TobiiStudio:
         """Yield one recording per presentation of a media, in the order of the file.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, times that go back).
         """
         table = open_table(path, [CLOCK])
         layout = _Layout.of(table, events=self.events == "fixations")
         geometry = layout.geometry(table)
-        sampled = self.events == "fixations" and is_sampled(look for _, look in layout.looks(table))
-        found = 0
-        for row, presentation in presentations(layout.looks(table)):
-            is_named = layout.unit == MEDIA and bool(presentation.key[-1])
-            if layout.unit == MEDIA and not is_named:
-                continue  # gaze outside the media has no media coordinates
-            degree = geometry.pixels_per_degree(presentation.key) if geometry else None
-            recording = presentation.recording(
-                path,
-                events=self.events == "fixations",
-                sampled=sampled,
-                **_about(row, is_named),
-                pixels_per_degree=degree,
-            )
-            if len(recording.x):
-                found += 1
-                yield placed(recording, self.shown)
-        if not found:
-            raise no_gaze(path)
+        sampled = self.events == "fixations" and is_sampled(layout.looks(table))
+
+        def found() -> Iterator[Found]:
+            for row, presentation in presentations(layout.looks(table)):
+                is_named = layout.unit == MEDIA and bool(presentation.key[-1])
+                if layout.unit == MEDIA and not is_named:
+                    continue  # gaze outside the media has no media coordinates
+                about: dict[str, object] = {"on_screen": True}
+                with presentation.faults():
+                    about = _about(row, is_named)
+                    if geometry is not None:
+                        about["pixels_per_degree"] = geometry.pixels_per_degree(presentation.key)
+                recording = presentation.recording(path, events=layout.events, sampled=sampled, **about)
+                yield placed(recording, self.shown), presentation.fault
+
+        return recordings_with_faults(found(), path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +124,27 @@ class _Layout:
         """Return participant, recording and media of a row."""
         return tuple(row[name] if name else "" for name in self.names)
 
-    def looks(self, table: Table) -> Iterator[tuple[Row, Look]]:
+    def looks(self, table: Table) -> Iterator[KeyedRow]:
         """Yield the rows of the eye tracker. Raises: DataError."""
         validity = [name for name in VALIDITY if name in self.columns]
-        with closing(table.rows()) as rows:
-            for row in rows:
-                if _is_sample(row, self.columns):
-                    usable = is_usable(row, validity, VALID) and not self.events
-                    x_y = self._point(row, "GazePoint") if usable else (math.nan, math.nan)
-                    fixation = self._fixation(row) if self.events else None
-                    yield row, Look(self.key(row), row.number(CLOCK), x_y, fixation)
+
+        def look(row: Row) -> Look:
+            usable = is_usable(row, validity, VALID) and not self.events
+            x_y = self._point(row, "GazePoint") if usable else (math.nan, math.nan)
+            return Look(row.number(CLOCK), x_y, self._fixation(row) if self.events else None)
+
+        with closing(table.rows(torn=True)) as rows:
+            tracked = (row for row in rows if row.torn or _is_sample(row, self.columns))
+            yield from keyed_looks(tracked, self.key, look)
 
     def geometry(self, table: Table) -> ViewingGeometry | None:
         """Collect what pixels per degree follow from; None if the export lacks it. Raises: DataError."""
         across = (f"GazePointX {SCREEN}", f"GazePointX {MEDIA}") if self.unit == MEDIA else None
         if not {*LEFT_EYE, *(across or ())} <= set(self.columns):
             return None
-        with closing(table.rows()) as rows:
-            return ViewingGeometry.of(((self.key(row), row) for row in rows), LEFT_EYE, across)
+        with closing(table.rows(torn=True)) as rows:
+            whole = ((self.key(row), row) for row in rows if not row.torn)
+            return ViewingGeometry.of(whole, LEFT_EYE, across)
 
     def _point(self, row: Row, point: str) -> tuple[float, float]:
         return place(row, f"{point}X {self.unit}", f"{point}Y {self.unit}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gazekit.reading.table import first_columns, open_table
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_readers.gaze_rows import no_gaze
+from gazekit_datasets.gaze_readers.gaze_rows import Found, recordings_with_faults
 from gazekit_datasets.gaze_readers.tobii_export import find_column, is_sampled, placed, presentations
 from gazekit_datasets.gaze_readers.tobii_pro_lab.layout import CLOCK, PIXELS, ExportLayout
 from gazekit_datasets.gaze_readers.tobii_pro_lab.scales import Scales
@@ -46,20 +46,25 @@ class TobiiProLab:
         """Yield one recording per presentation of a media, in the order of the file.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, times that go back).
         """
         table, events = open_table(path), self.events == "fixations"
         layout = ExportLayout.of(path, table.columns, fixations=events)
         scales = Scales.of(table, layout)
-        sampled = events and is_sampled(look for _, look in scales.looks(table, layout))
-        found = 0
-        for row, presentation in presentations(scales.looks(table, layout)):
-            degree = scales.geometry.pixels_per_degree(presentation.key[-3:]) if scales.geometry else None
-            recording = presentation.recording(
-                path, events=events, sampled=sampled, on_screen=True, pixels_per_degree=degree
-            )
-            if len(recording.x):
-                found += 1
-                yield placed(layout.on_media(recording, row), self.shown)
-        if not found:
-            raise no_gaze(path)
+        sampled = events and is_sampled(scales.looks(table, layout))
+
+        def found() -> Iterator[Found]:
+            for row, presentation in presentations(scales.looks(table, layout)):
+                degree = None
+                with presentation.faults():
+                    if scales.geometry is not None:
+                        degree = scales.geometry.pixels_per_degree(presentation.key[-3:])
+                recording = presentation.recording(
+                    path, events=events, sampled=sampled, on_screen=True, pixels_per_degree=degree
+                )
+                with presentation.faults():
+                    recording = placed(layout.on_media(recording, row), self.shown)
+                yield recording, presentation.fault
+
+        return recordings_with_faults(found(), path)

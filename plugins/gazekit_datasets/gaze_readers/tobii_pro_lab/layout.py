@@ -98,9 +98,9 @@ class ExportLayout:
         return tuple(row[name] if name else "" for name in (*self.place, *self.presented, *self.names))
 
     def tracked(self, table: Table) -> Iterator[Row]:
-        """Yield the rows of the eye tracker. Raises: DataError."""
-        with closing(table.rows()) as rows:
-            yield from filter(self.is_sample, rows)
+        """Yield the rows of the eye tracker, and torn ones, of which nobody knows. Raises: DataError."""
+        with closing(table.rows(torn=True)) as rows:
+            yield from (row for row in rows if row.torn or self.is_sample(row))
 
     def is_sample(self, row: Row) -> bool:
         """Say whether a row is from the eye tracker."""

@@ -1,7 +1,8 @@
 """Determine the units of a Pro Lab export: time, and pixels per degree."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from statistics import median
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table
 from gazekit_datasets.gaze_readers.gaze_rows import place
-from gazekit_datasets.gaze_readers.tobii_export import Column, Look, is_usable
+from gazekit_datasets.gaze_readers.tobii_export import Column, KeyedRow, Look, is_usable, keyed_looks
 from gazekit_datasets.gaze_readers.tobii_geometry import LOOKED_AT, ViewingGeometry
 from gazekit_datasets.gaze_readers.tobii_pro_lab.layout import ExportLayout
 
@@ -38,33 +39,31 @@ class Scales:
     def of(cls, table: Table, layout: ExportLayout) -> "Scales":
         """Find the scales from the first rows of the eye tracker, and from the first fixations. Raises: DataError."""
         clock, duration = layout.clock, 1.0
-        times = [row.number(clock.name) for row in islice(layout.tracked(table), LOOKED_AT)]
+        times = list(_readable(islice(layout.tracked(table), LOOKED_AT), clock))
         steps = [after - before for before, after in pairwise(times)]
         if layout.fixation is not None:
             column = layout.fixation.duration
-            rows = filter(layout.is_fixation, layout.tracked(table))
-            lasted = (row.number(column.name, may_be_lost=True) for row in rows)
-            known = islice(filter(_is_size, lasted), LOOKED_AT)
+            rows = (row for row in layout.tracked(table) if not row.torn and layout.is_fixation(row))
+            known = islice(filter(_is_size, _readable(rows, column)), LOOKED_AT)
             duration = _milliseconds(table.path, column, list(known), LONGEST_FIXATION)
         geometry = None
         if all(layout.eye):
-            keyed = ((layout.key(row)[-3:], row) for row in layout.tracked(table))
+            keyed = ((layout.key(row)[-3:], row) for row in layout.tracked(table) if not row.torn)
             geometry = ViewingGeometry.of(keyed, layout.eye)
         return cls(_milliseconds(table.path, clock, steps, LONGEST_STEP), duration, geometry)
 
-    def looks(self, table: Table, layout: ExportLayout) -> Iterator[tuple[Row, Look]]:
+    def looks(self, table: Table, layout: ExportLayout) -> Iterator[KeyedRow]:
         """Parse the rows of the eye tracker. Raises: DataError."""
-        for row in layout.tracked(table):
+
+        def look(row: Row) -> Look:
             usable = is_usable(row, layout.validity, VALID)
-            yield (
-                row,
-                Look(
-                    key=layout.key(row),
-                    t_ms=row.number(layout.clock.name) * self.clock,
-                    place=place(row, *layout.gaze) if usable else (math.nan, math.nan),
-                    fixation=self._fixation(row, layout),
-                ),
+            return Look(
+                t_ms=row.number(layout.clock.name) * self.clock,
+                place=place(row, *layout.gaze) if usable else (math.nan, math.nan),
+                fixation=self._fixation(row, layout),
             )
+
+        return keyed_looks(layout.tracked(table), layout.key, look)
 
     def _fixation(self, row: Row, layout: ExportLayout) -> tuple[str, float, float, float] | None:
         if layout.fixation is None or not layout.is_fixation(row):
@@ -73,6 +72,13 @@ class Scales:
         if math.isnan(x):
             return None
         return row[layout.fixation.number], x, y, row.number(layout.fixation.duration.name) * self.duration
+
+
+def _readable(rows: Iterable[Row], column: Column) -> Iterator[float]:
+    """Yield the numbers of a column, NaN where lost, without those that are faults of their recordings."""
+    for row in rows:
+        with suppress(DataError):
+            yield row.number(column.name, may_be_lost=True)
 
 
 def _milliseconds(path: Path, column: Column, values: Sequence[float], longest: float) -> float:
