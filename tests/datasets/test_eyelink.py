@@ -150,6 +150,65 @@ def test_faults_name_file_and_row(tmp_path, text, message):
     assert "a.asc" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def trials(line):
+    """Three trials of two samples and a fixation each, with one more line in the second."""
+    text = START
+    for number in (1, 2, 3):
+        t = 100 * number
+        text += (
+            f"MSG {t} TRIALID {number}\nMSG {t} !V IMGLOAD FILL {number}.png\n{t + 10} 1.0 2.0 3.0 ...\n"
+            + (line + "\n" if number == 2 else "")
+            + f"{t + 12} 1.0 2.0 3.0 ...\nEFIX L {t + 10} {t + 12} 4 1.0 2.0 3.0\nMSG {t + 20} TRIAL_RESULT 0\n"
+        )
+    return text
+
+
+def faults(recordings):
+    return [(each.exam_id, each.image, each.fault and each.fault[:14], len(each.x)) for each in recordings]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "211",
+        "211 one 2.0 3.0 ...",
+        "100 1.0 2.0 3.0 ...",
+        "SBLINK X 211",
+        "MSG 211 !V IMGLOAD SIDEWAYS 2.png",
+        "MSG 211 DISPLAY_COORDS 0 0 -1 799",
+        "SAMPLES HREF LEFT",
+        "END 211 SAMPLES RES 3x 30",
+    ],
+)
+def test_a_damaged_line_costs_its_trial(tmp_path, line):
+    found = faults(read(tmp_path, trials(line)))
+    assert found[:2] == [("1", "1.png", None, 2), ("2", "2.png", "row 17: " + found[1][2][8:], 0)]
+    of_block = line.startswith(
+        ("SAMPLES", "END")
+    )  # the block goes on in the third trial, and so does its fault
+    if not of_block:
+        assert found[2:] == [("3", "3.png", None, 2)]
+    elif line.startswith("SAMPLES"):
+        assert found[2][2].startswith("row 23: ") and found[2][3] == 0
+
+
+@pytest.mark.parametrize("line", ["EFIX L x 212 4 1.0 2.0 3.0", "EFIX L 211 212 -4 1 2 3", "EFIX"])
+def test_a_damaged_fixation_costs_its_trial(tmp_path, line):
+    found = faults(read(tmp_path, trials(line), events="fixations"))
+    assert [each[3] for each in found] == [1, 0, 1] and found[1][2].startswith("row 17: ")
+
+
+def test_a_damaged_line_between_trials_costs_both(tmp_path):
+    text = trials("").replace("MSG 300 TRIALID", "SBLINK\nMSG 300 TRIALID")
+    assert [each[2:] for each in faults(read(tmp_path, text))] == [
+        (None, 2),
+        ("row 21: SBLINK", 0),
+        ("row 21: SBLINK", 0),
+    ]
+    text = trials("").replace("MSG 200 TRIALID", "MSG 2oo TRIALID")
+    assert [each[3] for each in faults(read(tmp_path, text))] == [0, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [

@@ -127,12 +127,15 @@ def recordings_of_runs(
     return recordings_with_faults(found(), path)
 
 
-def recordings_with_faults(found: Iterable[Found], path: Path) -> Iterator[Recording]:
+def recordings_with_faults(
+    found: Iterable[Found], path: Path, nothing: Callable[[Path], DataError] | None = None
+) -> Iterator[Recording]:
     """Yield recordings with gaze, and those with a fault, which have no rows.
 
     Args:
         found: each with its fault, an error about the file or a row of it; None if it has none.
         path: the file, for messages.
+        nothing: makes the error if there is no gaze.
 
     Raises:
         DataError: at the end, if none can be used: the first fault, or that there is no gaze.
@@ -148,7 +151,7 @@ def recordings_with_faults(found: Iterable[Found], path: Path) -> Iterator[Recor
             usable += 1
             yield recording
     if not usable:
-        raise first or no_gaze(path)
+        raise first or (nothing or no_gaze)(path)
 
 
 def fault_in(path: Path, error: DataError) -> str:

@@ -11,8 +11,9 @@ from gazekit.errors import DataError
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.eyelink.blocks import SIDES, Block, Survey, has_samples
 from gazekit_datasets.gaze_readers.eyelink.fixations import FoundFixation, share
-from gazekit_datasets.gaze_readers.eyelink.lines import TRIAL, header_fits, lines
+from gazekit_datasets.gaze_readers.eyelink.lines import TRIAL, Line, header_fits, lines
 from gazekit_datasets.gaze_readers.eyelink.trials import DRAW_LIST, Trial, named_list
+from gazekit_datasets.gaze_readers.gaze_rows import Found, recordings_with_faults
 
 
 class EyeLink:
@@ -85,7 +86,8 @@ class EyeLink:
         """Yield one recording per trial and image, in the order of the file.
 
         Raises:
-            DataError: not readable, no gaze, a line that is not EyeLink's, times that go back (with row).
+            DataError: not readable, no gaze, fixations of both eyes, or no recording without a fault (a line that is
+                not EyeLink's, times that go back), which is one of its trial, or between trials of both.
         """
         survey = Survey.of(path, self.trial_message)
         if self.trial_message != TRIAL and not survey.has_trials:
@@ -97,16 +99,21 @@ class EyeLink:
         def doubt(blocks: set[int]) -> str | None:
             return survey.doubt_about(blocks, self.trial_message)
 
-        found, has_begun = 0, False
-        for trial in self._trials(path, survey):
-            has_begun = has_begun or not trial.onset
-            for recording in trial.recordings(path, self.shown, self.variables, doubt):
-                found += 1
-                yield recording
-        if not found:
-            raise DataError(f"{path}: {self._nothing(path, survey, has_begun)}")
+        has_begun = False
 
-    def _nothing(self, path: Path, survey: Survey, has_begun: bool) -> str:
+        def found() -> Iterator[Found]:
+            nonlocal has_begun
+            for trial in self._trials(path, survey):
+                has_begun = has_begun or not trial.onset
+                for recording in trial.recordings(path, self.shown, self.variables, doubt):
+                    yield recording, trial.fault
+
+        def nothing(path: Path) -> DataError:
+            return DataError(f"{path}: {self._why_none(path, survey, has_begun)}")
+
+        yield from recordings_with_faults(found(), path, nothing)
+
+    def _why_none(self, path: Path, survey: Survey, has_begun: bool) -> str:
         """Say why there is no recording, and what to do."""
         if survey.sides and not survey.sides & set(self.eyes):
             there = " and ".join(sorted(survey.sides))
@@ -151,23 +158,35 @@ class EyeLink:
     def _parsed(self, path: Path, survey: Survey, fixations: list[FoundFixation]) -> Iterator[Trial]:
         """Yield the trials with their samples, or collect fixations; the first precedes any message that starts one."""
         trial, block = Trial(None, self.onset), Block(self.eyes, display=survey.display)
+        between: DataError | None = None  # a line outside trials that cannot be read
         for line in lines(path, samples=self.events == "samples", trial_message=self.trial_message):
-            kind = line.words[0]
-            if kind[0].isdigit():
-                if trial.now is not None and block.is_open and block.is_wanted and self.events == "samples":
-                    block.sample(line, trial.now)
-            elif kind == "MSG":
-                block.follow(line)
-                if line.trial is None:
-                    trial.take(line, block.display)
-                else:
-                    trial.end(line)
-                    yield trial
-                    trial = Trial(line.trial, self.onset, line.number(1, "the time"))
-            elif kind == "EFIX" and self.events == "fixations":
-                fixations += filter(None, [block.fixation(line)])
-            elif kind == "START":
+            if line.words[0] == "START":
                 block = block.following(survey)
-            else:
-                block.follow(line)
+                continue
+            name, ended = line.trial, trial
+            if name is not None:
+                trial, between = Trial(name, self.onset, fault=between), None
+            try:
+                if name is None:
+                    self._follow(line, trial, block, fixations)
+                else:
+                    ended.end(line)
+                    trial.start_ms = line.number(1, "the time")
+            except DataError as error:
+                ended.fault, trial.fault = ended.fault or error, trial.fault or error
+                between = None if trial.is_open and trial.name is not None else between or error
+            if name is not None:
+                yield ended
         yield trial
+
+    def _follow(self, line: Line, trial: Trial, block: Block, fixations: list[FoundFixation]) -> None:
+        """Read a line that starts neither a trial nor a block. Raises: DataError."""
+        kind = line.words[0]
+        if kind[0].isdigit():
+            if trial.now is not None and block.is_open and block.is_wanted and self.events == "samples":
+                block.sample(line, trial.now)
+        elif kind == "EFIX" and self.events == "fixations":
+            fixations += filter(None, [block.fixation(line)])
+        else:
+            block.follow(line)
+            trial.take(line, block.display)

@@ -2,9 +2,11 @@
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gazekit.errors import DataError
 from gazekit_datasets.gaze_readers.eyelink.fixations import FoundFixation
 from gazekit_datasets.gaze_readers.eyelink.lines import Line, lines
 from gazekit_datasets.gaze_readers.eyelink.trials import Display, Stretch
@@ -37,14 +39,15 @@ class Survey:
     has_trials: bool
     has_fixations: bool
     sides: frozenset[str]
-    resolutions: dict[int, float]
+    resolutions: dict[int, float | None]
     display: Display | None
     own: dict[str, frozenset[int]]
 
     @classmethod
     def of(cls, path: Path, trial_message: str) -> "Survey":
         """Scan a file once. Raises: DataError."""
-        has_trials, block, resolutions = False, 0, {}
+        has_trials, block = False, 0
+        resolutions: dict[int, float | None] = {}
         has_fixations, display = False, None
         sides: set[str] = set()
         own: dict[str, set[int]] = {}
@@ -60,11 +63,9 @@ class Survey:
                 sides |= {side for side in SIDES if side.upper() in line.words}
             elif kind == "EFIX":
                 has_fixations = True
-            elif kind == "END" and line.words[-3:-2] == ["RES"] and line.words[-2:] != [".", "."]:
-                at = len(line.words) - 2
-                mean = (line.number(at, "RES") + line.number(at + 1, "RES")) / 2
-                if 0 < mean < 1e6:
-                    resolutions[block] = mean
+            elif kind == "END":
+                with suppress(DataError):  # of the trial, when this line is followed
+                    resolutions[block] = resolution_of(line)
             block += kind == "START"
         words = {word: frozenset(blocks) for word, blocks in own.items()}
         return cls(has_trials, has_fixations, frozenset(sides), resolutions, display, words)
@@ -81,6 +82,15 @@ class Survey:
             f"'{likely[:40]}' among them, and no message '{trial_message}' parts them; if that begins a trial, "
             f"--set trial_message={likely[:40]}"
         )
+
+
+def resolution_of(line: Line) -> float | None:
+    """Return the pixels per degree that the end of a block gives, or None. Raises: DataError if they are no numbers."""
+    if line.words[-3:-2] != ["RES"] or line.words[-2:] == [".", "."]:
+        return None
+    at = len(line.words) - 2
+    mean = (line.number(at, "RES") + line.number(at + 1, "RES")) / 2
+    return mean if 0 < mean < 1e6 else None
 
 
 def display_of(line: Line) -> Display | None:
@@ -148,6 +158,7 @@ class Block:
         """Read a line about the block or the screen. Raises: DataError."""
         kind, *words = line.words
         if kind in ("SAMPLES", "EVENTS"):
+            self.eyes = ()
             if words[:1] != ["GAZE"]:
                 raise line.error(
                     f"{kind} are {' '.join(words[:1])[:20] or 'not named'}; expected GAZE, pixels of the screen; "
@@ -162,12 +173,14 @@ class Block:
             self.rate = line.number(words.index("RATE") + 2, "RATE") if "RATE" in words else math.nan
         elif kind == "END":
             self.is_open = False
+            resolution_of(line)
         elif kind == "SBLINK":
             self.closed.add(_side(line))
         elif kind == "EBLINK":
             self.closed.discard(_side(line))
-        else:
-            self.display = display_of(line) or self.display
+        elif kind == "MSG":
+            before, self.display = self.display, None  # unknown where the message cannot be read
+            self.display = display_of(line) or before
 
     def sample(self, line: Line, stretch: Stretch) -> None:
         """Add a sample to a stretch. Raises: DataError."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gazekit.errors import DataError
 from gazekit_datasets.gaze_readers.eyelink.lines import Line
 from gazekit_datasets.gaze_readers.eyelink.trials import Stretch, Trial
 
@@ -48,7 +49,7 @@ def share(fixations: Sequence[FoundFixation], trials: Iterable[Trial]) -> None:
     image may be shown, or the trial be over.
 
     Raises:
-        DataError: fixations of both eyes, or times that go back.
+        DataError: fixations of both eyes. Times that go back are a fault of the trial.
     """
     onset = np.array([each.start_ms for each in fixations])
     end = onset + np.array([each.duration_ms for each in fixations])
@@ -61,4 +62,7 @@ def share(fixations: Sequence[FoundFixation], trials: Iterable[Trial]) -> None:
                     raise fixation.line.error(
                         "fixations of both eyes; expected those of one; set the reader's option eye to left or right"
                     )
-                fixation.add_to(stretch, first_ms, last_ms)
+                try:
+                    fixation.add_to(stretch, first_ms, last_ms)
+                except DataError as error:
+                    trial.fault = trial.fault or error

@@ -10,9 +10,10 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
+from gazekit.errors import DataError
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.eyelink.lines import Line
-from gazekit_datasets.gaze_readers.gaze_rows import LARGEST
+from gazekit_datasets.gaze_readers.gaze_rows import LARGEST, NOTHING
 
 Display = tuple[float, float, float, float]
 """Left, top, width and height of the screen in pixels."""
@@ -150,6 +151,7 @@ class Trial:
         onset: beginning of the message after which gaze counts; empty once it was there, or if all gaze counts.
         start_ms, end_ms: times of the messages between which gaze counts.
         notes: remarks for the user on how it was read.
+        fault: of the first line that cannot be read.
     """
 
     name: str | None
@@ -160,6 +162,7 @@ class Trial:
     variables: dict[str, str] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
     notes: list[str] = field(default_factory=list)
+    fault: DataError | None = None
 
     @property
     def now(self) -> Stretch | None:
@@ -221,7 +224,7 @@ class Trial:
         variables: Mapping[str, str],
         doubt: Callable[[set[int]], str | None] = lambda _: None,
     ) -> Iterator[Recording]:
-        """Make one recording per image, or of all gaze if no image is named.
+        """Make one recording per image, or of all gaze if no image is named; without rows if there is a fault.
 
         Gaze before the first image, perhaps on a fixation cross, is dropped, unless no gaze follows, or the trial ends
         at once: then the messages were written at the end of the trial, and all of it was on the image.
@@ -235,6 +238,11 @@ class Trial:
         about = {key: self.variables[name] for key, name in variables.items() if name in self.variables}
         if self.name is not None:
             about.setdefault("exam_id", self.name)
+        if self.fault is not None:
+            empty = Recording(source, NOTHING, NOTHING, **about)  # type: ignore[arg-type]
+            names = dict.fromkeys(image.name for stretch in self.stretches for image in stretch.images)
+            yield from (replace(empty, image=name) for name in names or [empty.image])
+            return
         loaded = [stretch for stretch in self.stretches if stretch.images]
         before = [
             stretch for stretch in self.stretches if stretch.t and not stretch.images and not stretch.cleared
