@@ -82,13 +82,15 @@ def test_messages_that_are_names_of_files_say_which_image_appears(tmp_path):
         "3000\tSMP\t1\t3\t3\n"
         "3500\tMSG\t1\t# Message: c.bmp\n3600\tMSG\t1\t# Message: d.png\n4000\tSMP\t1\t4\t4\n"
         "4500\tMSG\t1\t# Message: d.png\n5000\tSMP\t1\t5\t5\n6000\tSMP\t2\t6\t6\n"
+        "6500\tMSG\t2\t# Message: e.png\n7000\tSMP\t3\t7\t7\n8000\tSMP\t3\t8\t8\n"
     )
     found = read(write(tmp_path, ABOUT + LEFT + rows))
     assert [(each.image, each.x.tolist()) for each in found] == [
         ("a b.jpg", [2, 3]),
         ("d.png", [4]),
         ("d.png", [5]),
-        ("d.png", [6]),
+        (None, [6]),  # a trial that names none is not of the image before
+        ("e.png", [7, 8]),
     ]
 
 
@@ -120,6 +122,7 @@ def test_fixations_of_an_eye_count_while_their_image_was_shown(tmp_path, separat
         "Fixation L,1,1,500,2500,2000,10.5,20,4\nFixation R,1,1,500,2500,2000,99,99,4\nBlink L,1,1,2500,2600,100\n"
         "UserEvent,1,2,3000,# Message: UE-keypress a, b\nUserEvent,1,3,4000,# Message: b.jpg\n"
         "Fixation L,1,2,3500,5500,2000,30,40,4\nFixation L,2,3,6000,7000,1000,-,-,4\n"
+        "Fixation L,3,4,8000,9000,1000,50,60,4\n"
     )
     path = write(tmp_path, (BEGAZE + rows).replace(":\t", f":{separator}").replace(",", separator))
     assert [name for name, reader in READERS.items() if reader.fits(path)] == ["smi"]
@@ -127,7 +130,7 @@ def test_fixations_of_an_eye_count_while_their_image_was_shown(tmp_path, separat
         DataError, match="fixations of both eyes; expected those of one; set the reader's option eye"
     ):
         read(path)
-    first, second = read(path, eye="left")
+    first, second, third = read(path, eye="left")
     assert (first.image, second.image, first.reader) == ("a.jpg", "b.jpg", "MT4")
     np.testing.assert_allclose(first.t_ms, [1, 3.5])
     np.testing.assert_allclose(first.duration_ms, [1.5, 0.5])
@@ -135,6 +138,10 @@ def test_fixations_of_an_eye_count_while_their_image_was_shown(tmp_path, separat
     np.testing.assert_allclose(second.t_ms, [4, 6])
     np.testing.assert_allclose(second.duration_ms, [1.5, 1])
     np.testing.assert_array_equal(second.y, [40, np.nan])
+    assert (third.image, third.t_ms.tolist()) == (
+        None,
+        [8],
+    )  # a trial that names none is not of the image before
     assert len(read(path, eye="right")) == 1
 
 
@@ -195,6 +202,54 @@ def test_a_fault_is_named_with_its_row(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         read(path)
     assert path.name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def faults(recordings):
+    return [(each.image, each.fault and each.fault[:14], each.x.tolist()) for each in recordings]
+
+
+@pytest.mark.parametrize(
+    ("line", "of_next"),
+    [
+        ("2500\tSMP\t2\there\t20", None),
+        ("500\tSMP\t2\t1\t1", None),
+        ("2500\tSMP\t1", "row 19: 3 cell"),
+        ("2500\tSMP\t1\t1", "row 19: 4 cell"),
+    ],
+)
+def test_a_damaged_line_costs_its_image_and_a_torn_one_that_after_it(tmp_path, line, of_next):
+    rows = "".join(f"{i}000\tMSG\t{i}\t# Message: {i}.jpg\n{i}100\tSMP\t{i}\t{i}\t1\n" for i in (1, 2, 3, 4))
+    after = "2600\tSMP\t2\t2\t2\n" if of_next is None else ""
+    rows = rows.replace("3000\t", f"{line}\n{after}3000\t")
+    found = faults(read(write(tmp_path, ABOUT + LEFT + rows)))
+    assert found[0] == ("1.jpg", None, [1]) and found[3] == ("4.jpg", None, [4])
+    assert found[1] == ("2.jpg", f"row 19: {found[1][1][8:]}", [])
+    assert found[2] == ("3.jpg", of_next, [3] if of_next is None else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "of_images", "of_trials"),
+    [
+        ("Fixation L,2,2,here,2500,100,1,1,4", "011", "010"),
+        ("Fixation L,2,2,2450,2500,-100,1,1,4", "011", "010"),
+        ("Fixation L,2,2", "011", "011"),
+        ("UserEvent,2,1,soon,# Message: x.jpg", "1011", None),
+    ],
+)
+def test_a_damaged_event_costs_the_images_around_it_or_its_trial(tmp_path, line, of_images, of_trials):
+    """A fixation at 100 and one at 400 of each image or trial; the damaged line comes after the second of number 2."""
+
+    def text(*, names):
+        for i in (1, 2, 3):
+            yield f"UserEvent,{i},{i},{i}000,# Message: {i}.jpg" if names else ""
+            yield from (f"Fixation L,{i},{i},{i}{at},{i}{at}50,50,{i},1,4" for at in ("100", "400"))
+            yield line if i == 2 else ""
+
+    for names, expected in ((True, of_images), (False, of_trials)):
+        if expected is not None:
+            found = read(write(tmp_path, BEGAZE + "\n".join(text(names=names)) + "\n"), eye="left")
+            assert "".join("1" if each.fault else "0" for each in found) == expected, faults(found)
+            assert all((len(each.x) == 0) == (each.fault is not None) for each in found)
 
 
 def test_an_eye_that_was_not_recorded_is_named(tmp_path):

@@ -83,6 +83,30 @@ def while_shown(gaze: Recording, first_ms: float, last_ms: float, image: str) ->
     return replace(gaze, x=gaze.x[taken], y=gaze.y[taken], t_ms=at[taken], duration_ms=lasted, image=image)
 
 
+class Damage:
+    """Collects when the rows were written that cannot be read, in ms: between the whole rows before and after them."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[float, float, DataError]] = []
+        self._open: list[tuple[float, DataError]] = []
+        self._now = -math.inf
+
+    def whole(self, t_ms: float) -> None:
+        """Note the time of a row that can be read."""
+        self._now = t_ms
+        self._spans += [(first, t_ms, fault) for first, fault in self._open]
+        self._open.clear()
+
+    def add(self, fault: DataError) -> None:
+        """Note a row that cannot be read."""
+        self._open.append((self._now, fault))
+
+    def within(self, first_ms: float, last_ms: float) -> DataError | None:
+        """Return the first fault of a row that may have been written in this time."""
+        spans = [*self._spans, *((first, math.inf, fault) for first, fault in self._open)]
+        return next((fault for first, last, fault in spans if first < last_ms and last > first_ms), None)
+
+
 def read_instead(path: Path, endings: Mapping[str, str], events: str) -> Path | None:
     """Return the path of the table that is read in place of this one, where an export has two of the same gaze.
 

@@ -3,25 +3,26 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby, pairwise
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, is_missing
-from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.gaze_rows import (
+    NOTHING,
+    Damage,
+    Found,
     Values,
     fixations,
-    no_gaze,
     place,
     read_instead,
+    recordings_of_runs,
+    recordings_with_faults,
     samples,
     while_shown,
 )
@@ -104,17 +105,17 @@ class ExportHeader:
         return [cell.strip() for cell in text.split(self.separator)]
 
     def as_row(self, path: Path, row: int, cells: Sequence[str]) -> Row:
-        """Make a row of samples or fixations. Raises: DataError if it has not a cell for each column."""
+        """Make a row of samples or fixations, torn if it has not a cell for each column."""
         if len(cells) == len(self.columns) + 1 and not cells[-1]:
             cells = cells[:-1]
-        where = f"{path} row {row}"
-        if len(cells) != len(self.columns):
-            raise DataError(
-                f"{where}: {len(cells)} cells; expected {len(self.columns)} like the columns in row {self.row}; export "
-                "the recording again"
-            )
         positions = {name: position for position, name in enumerate(self.columns)}
-        return Row(where, cells, positions)
+        torn = ""
+        if len(cells) != len(self.columns):
+            torn = (
+                f"{len(cells)} cells; expected {len(self.columns)} like the columns in row {self.row}; export the "
+                "recording again"
+            )
+        return Row(f"{path} row {row}", cells, positions, torn=torn)
 
     def check(self, path: Path, needed: Iterable[str]) -> None:
         """Raise DataError unless columns are there, once each."""
@@ -124,10 +125,6 @@ class ExportHeader:
                 f"{path}: the columns are {visible(', '.join(self.columns))[:300]}; expected {', '.join(missing)}, "
                 "once each; export them as well"
             )
-
-
-Part = tuple[str | None, Floats, Floats | None]
-"""An image, the time in ms, x and y of the gaze on it ``[3, N]``, and the durations of fixations ``[N]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,39 +208,33 @@ class SMI:
         """Yield one recording per image shown, or per trial; none if the other file of the same gaze is read.
 
         Raises:
-            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+            DataError: not readable, columns missing, or no recording without a fault (a torn row, a cell that is no
+                number, times that go back).
         """
         header = ExportHeader.of(path)
         if self._instead(path) is not None:
             return
         degree, stretch = header.geometry()
-        found = self._of_samples(path, header) if header.has_samples else self._of_fixations(path, header)
-        is_empty = True
-        for image, rows, duration in found:
-            is_empty = False
-            recording = Recording(
-                path,
-                rows[1],
-                rows[2],
-                rows[0],
-                duration,
-                image=image,
-                reader=header.word("Subject"),
-                on_screen=True,
-                pixels_per_degree=degree,
-                stretch=stretch,
-            )
-            yield recording if self.shown is None else recording.where_shown(*self.shown)
-        if is_empty:
-            raise no_gaze(path)
+        reader = header.word("Subject")
+        about = Recording(
+            *(path, NOTHING, NOTHING, NOTHING),
+            reader=reader,
+            on_screen=True,
+            pixels_per_degree=degree,
+            stretch=stretch,
+        )
+        of_events = self._of_samples if header.has_samples else self._of_fixations
+        for found in of_events(header, about):
+            yield found if self.shown is None else found.where_shown(*self.shown)
 
     def _instead(self, path: Path) -> Path | None:
         """Return the file of the same gaze that is read instead; None if this one is."""
         twin = read_instead(path, ENDINGS, self.events)
         return twin if twin is not None and self.fits(twin) else None
 
-    def _of_samples(self, path: Path, header: ExportHeader) -> "Iterator[Part]":
+    def _of_samples(self, header: ExportHeader, about: Recording) -> Iterator[Recording]:
         """Yield the samples of each image, or of each trial. Raises: DataError."""
+        path = about.source
         eyes = [
             PointOfRegard.of(header, side) for side in self.sides if f"{side} POR X [px]" in header.columns
         ]
@@ -254,47 +245,33 @@ class SMI:
                 "reader's option eye"
             )
         header.check(path, [TIME, TYPE, *(name for eye in eyes for name in eye.place)])
-        names_images = any(image for (_, image), _ in _looks(path, header))
-        for (_, image), looks in groupby(_looks(path, header), key=lambda look: look[0]):
-            if image or not names_images:
-                rows = samples(((row, _mean(row, eyes)) for _, row in looks), path)
-                yield image or None, rows, None
 
-    def _of_fixations(self, path: Path, header: ExportHeader) -> "Iterator[Part]":
+        def read(key: tuple[int, str], rows: Iterable[Row] | None) -> Recording:
+            if rows is None:
+                return replace(about, image=key[1] or None)
+            t_ms, x, y = samples(((row, _mean(row, eyes)) for row in rows), path)
+            return replace(about, t_ms=t_ms, x=x, y=y, image=key[1] or None)
+
+        looks = _Looks(path, header, names_images=False)
+        names_images = any(looks.key(row)[1] for row in looks.rows() if not row.torn)
+        looks = _Looks(path, header, names_images=names_images)
+        return recordings_of_runs(looks.rows(), looks.key, read, path)
+
+    def _of_fixations(self, header: ExportHeader, about: Recording) -> Iterator[Recording]:
         """Yield the fixations on each image, or of each trial. Raises: DataError."""
-        header.check(path, ("Event Type", "Trial", START, DURATION, *LOCATION))
-        found: dict[str, list[tuple[Row, Values]]] = {}
-        shown: list[tuple[float, str]] = []
-        sides: set[str] = set()
-        for number, text in _lines(path):
-            cells = header.cells(text)
-            if number <= header.row or len(cells) < 4:
-                continue
-            if cells[0] == "UserEvent" and (image := _image_in(header.separator.join(cells[4:]))):
-                shown.append((_event(path, number, cells).number(START) / 1000, image))
-            side = cells[0].removeprefix("Fixation ") if cells[0].startswith("Fixation ") else ""
-            if side in self.sides:
-                row = header.as_row(path, number, cells)
-                sides.add(side)
-                times = row.number(START) / 1000, row.number(DURATION) / 1000
-                found.setdefault(row["Trial"], []).append((row, (*times, *place(row, *LOCATION))))
-        if len(sides) > 1:
+        header.check(about.source, ("Event Type", "Trial", START, DURATION, *LOCATION))
+        events = _Events.of(about.source, header, self.sides)
+        if len(events.sides) > 1:
             raise DataError(
-                f"{path}: fixations of both eyes; expected those of one; set the reader's option eye to left or right"
+                f"{about.source}: fixations of both eyes; expected those of one; set the reader's option eye to left "
+                "or right"
             )
-        stimulus = header.word(STIMULUS)
-        if not shown:
-            for rows in found.values():
-                t_ms, duration, x, y = fixations(rows, path)
-                yield stimulus, np.stack((t_ms, x, y)), duration
-            return
-        t_ms, duration, x, y = fixations([row for rows in found.values() for row in rows], path)
-        every = Recording(path, x, y, t_ms, duration)
-        shown.sort(key=lambda each: each[0])
-        for (start, image), (end, _) in pairwise([*shown, (math.inf, "")]):
-            part = while_shown(every, start, end, image)
-            if len(part.x) and part.t_ms is not None:
-                yield image, np.stack((part.t_ms, part.x, part.y)), part.duration_ms
+        found = (
+            events.by_image(about)
+            if events.shown or events.lost
+            else events.by_trial(about, header.word(STIMULUS))
+        )
+        return recordings_with_faults(found, about.source)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -319,31 +296,153 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         ) from None
 
 
-def _looks(path: Path, header: ExportHeader) -> Iterator[tuple[tuple[int, str], Row]]:
-    """Yield each sample with the number and the name of the image shown; the name is empty if there is none.
+class _Looks:
+    """The samples, and on which image each is.
 
-    The number changes with each image that appears, and with each trial. Raises: DataError.
+    Args:
+        path, header: of the export.
+        names_images: whether anything names an image; then gaze before the first one is left out.
     """
-    number, image, before = 0, "", ""
-    for line, text in _lines(path):
-        if line <= header.row:
-            continue
-        cells = header.cells(text)
-        if len(cells) < 4:
-            raise DataError(
-                f"{path} row {line}: {len(cells)} cells, {visible(text[:40])!r}; expected time, type, trial and more; "
-                "export the recording again"
-            )
-        if cells[1] == "MSG" and STIMULUS not in header.columns:
-            if named := _image_in(header.separator.join(cells[3:])):
-                number, image = number + 1, named
-        elif cells[1] == "SMP":
-            row = header.as_row(path, line, cells)
-            if STIMULUS in header.columns:
-                image = "" if is_missing(row[STIMULUS]) else row[STIMULUS]
-            now = f"{cells[2]} {image}"
-            number, before = number + (now != before), now
-            yield (number, image), row
+
+    def __init__(self, path: Path, header: ExportHeader, *, names_images: bool) -> None:
+        self._path, self._header, self._names_images = path, header, names_images
+        self._number, self._image, self._trial = 0, "", ""
+
+    def key(self, row: Row) -> tuple[int, str]:
+        """Return number and name of the image that the last row was on, the name empty if its trial names none.
+
+        The number changes with each image that appears, and with each trial. Raises: DataError if the row is torn.
+        """
+        row[TIME]
+        return self._number, self._image
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the samples, and torn rows. Raises: DataError."""
+        has_column = STIMULUS in self._header.columns
+        begun = named = False
+        for line, text in _lines(self._path):
+            if line <= self._header.row:
+                continue
+            cells = self._header.cells(text)
+            if len(cells) < 4:
+                torn = f"{len(cells)} cells, {visible(text[:40])!r}; expected time, type, trial and more; export the "
+                yield Row(f"{self._path} row {line}", cells, {TIME: 0}, torn=f"{torn}recording again")
+            elif cells[1] == "MSG" and not has_column:
+                if image := _image_in(self._header.separator.join(cells[3:])):
+                    self._number, self._image = self._number + 1, image
+                    begun = named = True
+            elif cells[1] == "SMP":
+                row = self._header.as_row(self._path, line, cells)
+                if not row.torn:
+                    image = self._image if named or cells[2] == self._trial else ""
+                    if has_column:
+                        image = "" if is_missing(row[STIMULUS]) else row[STIMULUS]
+                        begun = bool(image)
+                    self._number += (cells[2], image) != (self._trial, self._image)
+                    self._trial, self._image, named = cells[2], image, False
+                if row.torn or begun or not self._names_images:
+                    yield row
+
+
+@dataclass(slots=True)
+class _Events:
+    """The fixations of an export, and the images shown.
+
+    Args:
+        fixations: trial → its rows.
+        faults: trial → its first fault.
+        shown: when images appeared, in ms, by time.
+        lost: images of which nobody can say when they appeared, with the fault.
+        damage: when rows were written that cannot be read.
+        sides: of the eyes.
+    """
+
+    fixations: dict[str, list[tuple[Row, Values]]] = field(default_factory=dict)
+    faults: dict[str, DataError] = field(default_factory=dict)
+    shown: list[tuple[float, str]] = field(default_factory=list)
+    lost: list[tuple[str, DataError]] = field(default_factory=list)
+    damage: Damage = field(default_factory=Damage)
+    sides: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, path: Path, header: ExportHeader, sides: Sequence[str]) -> "_Events":
+        """Read them. Raises: DataError."""
+        found, before, torn = cls(), None, None
+        for number, text in _lines(path):
+            cells = header.cells(text)
+            if number <= header.row:
+                continue
+            if cells[0] == "UserEvent" and (image := _image_in(header.separator.join(cells[4:]))):
+                found._show(image, _event(path, number, cells))
+            side = cells[0].removeprefix("Fixation ") if cells[0].startswith("Fixation ") else ""
+            if side not in sides:
+                continue
+            found.sides.add(side)
+            row = header.as_row(path, number, cells)
+            fault = found._add(row, path)
+            if not row.torn:
+                before, torn = row["Trial"], torn or fault
+                if torn is not None:
+                    found.faults.setdefault(before, torn)
+                torn = None
+            elif fault is not None:
+                torn = torn or fault
+                if before is not None:
+                    found.faults.setdefault(before, fault)
+        found.shown.sort(key=lambda each: each[0])
+        if torn is not None and before is None:
+            raise torn
+        return found
+
+    def _show(self, image: str, row: Row) -> None:
+        try:
+            self.shown.append((row.number(START) / 1000, image))
+        except DataError as error:
+            self.lost.append((image, error))
+            self.damage.add(error)
+
+    def _add(self, row: Row, path: Path) -> DataError | None:
+        """Add a fixation, or return its fault."""
+        try:
+            values = (row.number(START) / 1000, row.number(DURATION) / 1000, *place(row, *LOCATION))
+            fixations([(row, values)], path)  # one that a tracker can have written
+        except DataError as error:
+            self.damage.add(error)
+            return error
+        self.damage.whole(values[0])
+        self.fixations.setdefault(row["Trial"], []).append((row, values))
+        return None
+
+    def by_trial(self, about: Recording, stimulus: str | None) -> Iterator[Found]:
+        """Yield the fixations of each trial, or its fault."""
+        for trial in dict.fromkeys([*self.fixations, *self.faults]):
+            yield self._recording(about, self.fixations.get(trial, []), stimulus), self.faults.get(trial)
+
+    def by_image(self, about: Recording) -> Iterator[Found]:
+        """Yield the fixations on each image, or its fault.
+
+        An image is shown until the next one is, or another trial begins. A trial that names none is a recording of
+        no image.
+        """
+        for image, error in self.lost:
+            yield replace(about, image=image), error
+        rows = [row for rows in self.fixations.values() for row in rows]
+        every = self._recording(about, rows, None)
+        starts = sorted((values[0], row["Trial"]) for row, values in rows)
+        for (start, image), (until, _) in pairwise([*self.shown, (math.inf, "")]):
+            trials = [(t_ms, trial) for t_ms, trial in starts if start <= t_ms < until]
+            changes = [late for (_, one), (late, other) in pairwise(trials) if one != other]
+            for first, last in pairwise([start, *changes, until]):
+                part = while_shown(every, first, last, image if first == start else "")
+                fault = self.damage.within(first, last)
+                if len(part.x) or fault is not None:
+                    yield replace(part, image=part.image or None), fault
+
+    def _recording(self, about: Recording, rows: list[tuple[Row, Values]], image: str | None) -> Recording:
+        if not rows:
+            return replace(about, image=image)
+        t_ms, duration, x, y = fixations(rows, about.source)
+        return replace(about, t_ms=t_ms, duration_ms=duration, x=x, y=y, image=image)
 
 
 def _image_in(message: str) -> str | None:
