@@ -440,6 +440,72 @@ def test_a_fault_of_the_table_is_named_with_its_row(study, rows, message):
     assert path.name in str(caught.value) and "\n" not in str(caught.value)
 
 
+LONG = "".join(f"{7000 + i}\t{i}\t{i}\t1\n" for i in range(12))
+"""Twelve samples, of which an image has four."""
+SHOWN = ("0\tn/a\ta.png", "0.004\tn/a\tb.png", "0.008\tn/a\tc.png")
+
+
+def faults(recordings):
+    return [(each.image, bool(each.fault), len(each.x)) for each in recordings]
+
+
+@pytest.mark.parametrize(
+    ("row", "count"),
+    [
+        ("7005\there\t2\t1", 1),
+        ("7005\t1e30\t2\t1", 1),
+        ("n/a\t1\t2\t1", 1),
+        ("7005\t1", 1),
+        ("7001\t5\t5\t1", 2),  # of the time it says, or of the times around it
+        ("9999\t5\t5\t1", 3),  # all that follow go back
+    ],
+)
+def test_a_damaged_row_costs_the_image_shown(study, row, count):
+    path = study.eye(LONG.replace("7005\t5\t5\t1", row))
+    study.events(*SHOWN)
+    expected = [("a.png", count == 2, 0 if count == 2 else 4), ("b.png", True, 0), ("c.png", count == 3, 4)]
+    if count == 3:
+        expected[2] = ("c.png", True, 0)
+    found = read(path)
+    assert faults(found) == expected and found[1].fault.startswith("row "), found[1].fault
+
+
+def test_without_a_clock_a_damaged_row_counts_as_a_row(study):
+    rows = "".join(f"{i}\t{i}\n" for i in range(12)).replace("5\t5\n", "5\n")
+    path = study.eye(rows, Columns=["x_coordinate", "y_coordinate"])
+    study.events(*SHOWN)
+    assert faults(read(path)) == [("a.png", False, 4), ("b.png", True, 0), ("c.png", False, 4)]
+
+
+@pytest.mark.parametrize("row", ["soon\t1\tblink\t0\tn/a", "7005\tlong\tblink\t0\tn/a", "7005\t1\t"])
+def test_a_damaged_blink_costs_the_images_that_it_may_be_in(study, row):
+    path = study.eye(LONG)
+    study.events(*SHOWN)
+    study.tracked("7004\t1\tblink\t0\tn/a", row, "7006\t1\tblink\t0\tn/a")
+    found = read(path)
+    assert faults(found) == [("a.png", False, 4), ("b.png", True, 0), ("c.png", False, 4)]
+    assert "physioevents.tsv.gz row 2: " in found[1].fault
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("soon\tn/a\tb.png", [("b.png", True, 0), ("a.png", True, 0), ("c.png", False, 4)]),
+        ("0.004\tlong\tb.png", [("b.png", True, 0), ("a.png", True, 0), ("c.png", False, 4)]),
+        ("0.004\tn/a", [(None, True, 0), ("a.png", True, 0), ("c.png", False, 4)]),
+        ("soon\tn/a\tn/a", [("a.png", False, 8), ("c.png", False, 4)]),  # a response, of no image
+    ],
+)
+def test_a_damaged_event_costs_its_image_and_the_one_that_it_ends(study, row, expected):
+    path = study.eye(LONG)
+    study.events(SHOWN[0], row, SHOWN[2])
+    found = read(path)
+    assert faults(found) == expected
+    assert all("events.tsv row 3: " in each.fault for each in found if each.fault)
+    study.events("0\t0.004\ta.png", row, SHOWN[2])
+    assert faults(read(path))[-2:] == [("a.png", False, 4), ("c.png", False, 4)]
+
+
 def test_times_of_images_that_are_not_the_runs_are_an_error_with_both_spans(study):
     path = study.eye()
     study.events("100\t1\ta.png")

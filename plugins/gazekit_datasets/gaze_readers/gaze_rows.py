@@ -101,10 +101,58 @@ class Damage:
         """Note a row that cannot be read."""
         self._open.append((self._now, fault))
 
+    def between(self, first_ms: float, last_ms: float, fault: DataError) -> None:
+        """Note a row that was written between two times."""
+        self._spans.append((first_ms, last_ms, fault))
+
+    @property
+    def first(self) -> DataError | None:
+        """The first fault."""
+        return self.within(-math.inf, math.inf)
+
+    def scaled(self, scale: float) -> "Damage":
+        """Return the same in ms, if the times were in a unit of ``scale`` ms."""
+        found = Damage()
+        found._spans = [(first * scale, last * scale, fault) for first, last, fault in self._spans]
+        found._open = [(first * scale, fault) for first, fault in self._open]
+        return found
+
     def within(self, first_ms: float, last_ms: float) -> DataError | None:
         """Return the first fault of a row that may have been written in this time."""
         spans = [*self._spans, *((first, math.inf, fault) for first, fault in self._open)]
-        return next((fault for first, last, fault in spans if first < last_ms and last > first_ms), None)
+        inside = (
+            fault
+            for first, last, fault in spans
+            if first < last_ms and (last > first_ms or first >= first_ms)
+        )
+        return next(inside, None)
+
+
+def whole_rows(
+    rows: Iterable[Row], read: Callable[[Row], Values], damage: Damage
+) -> Iterator[tuple[Row, Values]]:
+    """Yield the rows that can be read and whose times ascend; the others are damage.
+
+    Args:
+        rows: in the order of the file.
+        read: returns the values of a row, time first.
+        damage: told of the others.
+    """
+    before = -math.inf
+    for row in rows:
+        try:
+            values = believable(row, read(row))
+        except DataError as error:
+            damage.add(error)
+            continue
+        if values[0] < before:
+            fault = _goes_back(row, values[0], before)
+            damage.between(values[0], before, fault)  # when it says
+            damage.add(fault)  # and when its neighbours say
+            continue
+        before = values[0]
+        damage.whole(before)
+        yield row, values
 
 
 def read_instead(path: Path, endings: Mapping[str, str], events: str) -> Path | None:
@@ -222,12 +270,15 @@ def _ascending(rows: Iterable[tuple[Row, Values]]) -> Iterator[tuple[Row, Values
     before = -np.inf
     for row, values in rows:
         if values[0] < before:
-            raise DataError(
-                f"{row.where}: time {values[0]:.10g} ms after {before:.10g} ms; expected ascending times; "
-                "sort the rows by time"
-            )
+            raise _goes_back(row, values[0], before)
         before = values[0]
         yield row, values
+
+
+def _goes_back(row: Row, t_ms: float, before_ms: float) -> DataError:
+    return DataError(
+        f"{row.where}: time {t_ms:.10g} ms after {before_ms:.10g} ms; expected ascending times; sort the rows by time"
+    )
 
 
 def _lasting(rows: Iterable[tuple[Row, Values]]) -> Iterator[tuple[Row, Values]]:

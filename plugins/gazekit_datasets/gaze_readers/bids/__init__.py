@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,14 @@ from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.bids.files import PACKED, Metadata, applying, entities, is_table, metadata
 from gazekit_datasets.gaze_readers.bids.screen import Screen
 from gazekit_datasets.gaze_readers.bids.tables import EyeSamples, EyeTable, X, Y, events_beside, mean_of
-from gazekit_datasets.gaze_readers.gaze_rows import LARGEST, believable, while_shown
+from gazekit_datasets.gaze_readers.gaze_rows import (
+    LARGEST,
+    Damage,
+    Found,
+    believable,
+    recordings_with_faults,
+    while_shown,
+)
 
 CYCLOPEAN = "cyclopean"
 IMAGE = "stim_file"
@@ -88,7 +95,8 @@ class Bids:
         """Yield one recording per image shown, or of the whole run; none for an eye that is read with another.
 
         Raises:
-            DataError: not readable, columns or sidecars missing, a cell that is no number, times that go back.
+            DataError: not readable, columns or sidecars missing, or no recording without a fault (a torn row, a cell
+                that is no number, times that go back).
         """
         if not is_table(path, "physio"):
             raise DataError(
@@ -104,7 +112,8 @@ class Bids:
         gaze = Recording(path, x, y, t_ms, durations[0] if durations else None, reader=_subject(path))
         gaze = screens[0].recording(gaze)
         start = float(eyes[0].values[0, 0]), _start_ms(path, tables[0].about)
-        for recording in self._by_image(gaze, *start):
+        found = self._by_image(gaze, eyes, *start)
+        for recording in recordings_with_faults(found, path):
             yield recording if self.shown is None else recording.where_shown(*self.shown)
 
     def _chosen(self, path: Path) -> list[EyeTable]:
@@ -131,63 +140,104 @@ class Bids:
             )
         return eyes[0].fixations()
 
-    def _by_image(self, gaze: Recording, first_ms: float, start_ms: float) -> Iterator[Recording]:
-        """Yield the gaze on each image shown, or all of it if the events name none.
+    def _by_image(
+        self, gaze: Recording, eyes: list[EyeSamples], first_ms: float, start_ms: float
+    ) -> Iterator[Found]:
+        """Yield the gaze on each image shown, or all of it if the events name none, with the fault of each.
 
         Args:
             gaze: of the run, by the tracker's clock.
+            eyes: that it is of.
             first_ms: time of the first sample of its first table, by that clock.
             start_ms: that time by the clock of the events.
 
         Raises:
             DataError: images were shown, and none while gaze was recorded.
         """
-        shows = self._shows(gaze.source)
-        if not shows:
+
+        def fault(first_ms: float, last_ms: float) -> DataError | None:
+            return next(filter(None, (eye.fault_within(first_ms, last_ms) for eye in eyes)), None)
+
+        shows, lost = self._shows(gaze.source)
+        yield from ((replace(gaze, image=image), error) for image, error in lost)
+        if not shows and not lost:
             missing = f"no event of its run names an image in the column {visible(self.image_column)[:40]}"
-            yield replace(gaze, notes=gaze.notes if self.image_column == IMAGE else (*gaze.notes, missing))
-            return
-        by_task = [
-            (first_ms - start_ms + onset, first_ms - start_ms + end, image) for onset, end, image in shows
-        ]
-        for windows, notes in ((by_task, ()), (shows, (_BY_TRACKER,))):
-            parts = [while_shown(gaze, onset, end, image) for onset, end, image in windows]
-            if found := [part for part in parts if len(part.x)]:
-                yield from (replace(part, notes=(*part.notes, *notes)) for part in found)
+            notes = gaze.notes if self.image_column == IMAGE else (*gaze.notes, missing)
+            yield replace(gaze, notes=notes), fault(-math.inf, math.inf)
+        for to_tracker, notes in ((first_ms - start_ms, ()), (0.0, (_BY_TRACKER,))):
+            parts = [
+                (while_shown(gaze, onset, end, image), error or fault(onset, end))
+                for onset, end, image, error in (each.later(to_tracker) for each in shows)
+            ]
+            if any(len(part.x) for part, _ in parts):
+                yield from (
+                    (replace(part, notes=(*part.notes, *notes)), error)
+                    for part, error in parts
+                    if len(part.x) or error is not None
+                )
                 return
+        if not shows:
+            return
         t_ms = np.zeros(0) if gaze.t_ms is None else gaze.t_ms
         raise DataError(
             f"{gaze.source}: gaze is from {start_ms / 1000:.6g} to {(start_ms + t_ms[-1] - first_ms) / 1000:.6g} s, "
-            f"images from {shows[0][0] / 1000:.6g} to {shows[-1][0] / 1000:.6g} s; expected images shown while "
-            "gaze was recorded; correct StartTime in the sidecar, or the onsets in events.tsv"
+            f"images from {shows[0].onset_ms / 1000:.6g} to {shows[-1].onset_ms / 1000:.6g} s; expected images shown "
+            "while gaze was recorded; correct StartTime in the sidecar, or the onsets in events.tsv"
         )
 
-    def _shows(self, path: Path) -> list[tuple[float, float, str]]:
-        """Return onset and end in ms, and the image, of the events that name one, by onset. Raises: DataError."""
+    def _shows(self, path: Path) -> tuple[list["_Show"], list[tuple[str | None, DataError]]]:
+        """Return the events that name an image, by onset, and the images whose events cannot be read, with the fault.
+
+        Raises: DataError.
+        """
         tables = applying(path, "events", ".tsv")
-        if not tables:
-            return []
-        table = open_table(tables[-1], ("onset", "duration"))
-        if self.image_column not in table.columns:
-            return []
+        table = open_table(tables[-1], ("onset", "duration")) if tables else None
+        if table is None or self.image_column not in table.columns:
+            return [], []
         found: list[tuple[float, float, str]] = []
-        for row in table.rows():
-            image, onset = row[self.image_column], row.number("onset", may_be_lost=True)
-            lasted = row.number("duration", may_be_lost=True)
-            if not is_missing(image) and not math.isnan(onset):
+        lost: list[tuple[str | None, DataError]] = []
+        damage = Damage()
+        for row in table.rows(torn=True):
+            image = None
+            try:
+                image = row[self.image_column]
+                if is_missing(image):
+                    continue
+                onset = row.number("onset", may_be_lost=True)
+                lasted = row.number("duration", may_be_lost=True)
                 believable(row, (1000 * onset, 1000 * lasted))
+            except DataError as error:
+                damage.add(error)
+                lost.append((image, error))
+                continue
+            if not math.isnan(onset):
                 found.append((1000 * onset, 1000 * lasted, image))
+                damage.whole(1000 * onset)
         found.sort(key=lambda each: each[0])
         onsets = [onset for onset, _, _ in found]
-        shows: list[tuple[float, float, str]] = []
+        shows: list[_Show] = []
         gone: dict[str, float] = {}
         for onset, lasted, image in found:
             if onset >= gone.get(image, -math.inf):  # else it is still there, as at a response
                 later = bisect_right(onsets, onset)
                 until = onsets[later] if later < len(onsets) else math.inf
                 gone[image] = onset + lasted if lasted > 0 else until
-                shows.append((onset, gone[image], image))
-        return shows
+                fault = None if lasted > 0 else damage.within(onset, until)
+                shows.append(_Show(onset, gone[image], image, fault))
+        return shows, lost
+
+
+class _Show(NamedTuple):
+    """An image on the screen, by the clock of the events; with a fault if its end cannot be read."""
+
+    onset_ms: float
+    end_ms: float
+    image: str
+    fault: DataError | None
+
+    def later(self, ms: float) -> "_Show":
+        """Return it by a clock that is ahead by some ms."""
+        return self._replace(onset_ms=self.onset_ms + ms, end_ms=self.end_ms + ms)
 
 
 def _tables(path: Path) -> list[EyeTable]:

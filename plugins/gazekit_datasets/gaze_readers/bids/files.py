@@ -85,7 +85,7 @@ def rows(path: Path, columns: Sequence[str], *, rest_in_last: bool = False) -> G
         rest_in_last: tabs beyond the last column belong to its cell, which is a message.
 
     Raises:
-        DataError: not readable, damaged, not text, or a row of another length (with row).
+        DataError: not readable, or damaged. A row that is no text or has another length is torn.
     """
     positions = {name: position for position, name in enumerate(columns)}
     with closing(_lines(path)) as lines:
@@ -94,16 +94,18 @@ def rows(path: Path, columns: Sequence[str], *, rest_in_last: bool = False) -> G
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError:
-                raise DataError(f"{where}: not UTF-8 text; expected a table of BIDS") from None
+                yield Row(where, (), positions, torn="not UTF-8 text; expected a table of BIDS")
+                continue
             cells = text.split("\t", len(columns) - 1 if rest_in_last else -1)
             if not text.strip() or (number == 1 and cells == list(columns)):
                 continue  # some programs write the names, though BIDS forbids it
+            torn = ""
             if len(cells) != len(columns) or "\0" in text:
-                raise DataError(
-                    f"{where}: {len(cells)} cells, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's "
-                    f"Columns: {visible(', '.join(columns))[:200]}"
+                torn = (
+                    f"{len(cells)} cells, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's Columns: "
+                    f"{visible(', '.join(columns))[:200]}"
                 )
-            yield Row(where, cells, positions)
+            yield Row(where, cells, positions, torn=torn)
 
 
 def _lines(path: Path) -> Generator[bytes, None, None]:

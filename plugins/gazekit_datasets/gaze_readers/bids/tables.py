@@ -1,9 +1,8 @@
 """Read the tables of one eye: its samples, and what the tracker found in them."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from gazekit_datasets.gaze_readers.bids.files import (
     metadata,
     rows,
 )
-from gazekit_datasets.gaze_readers.gaze_rows import believable, place, samples
+from gazekit_datasets.gaze_readers.gaze_rows import Damage, Values, believable, place, samples, whole_rows
 
 CLOCK, X, Y = "timestamp", "x_coordinate", "y_coordinate"
 MS_PER = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6}
@@ -65,15 +64,17 @@ class EyeSamples:
         table: they were read from.
         values: time in ms by the tracker's clock, x and y, ``[3, N]``; NaN where lost.
         ms_per_tick: ms per unit of the clock; None if the table has no clock, and rows count.
+        damage: when rows were written that cannot be read, of samples and of what the tracker found in them.
     """
 
     table: EyeTable
     values: Floats
     ms_per_tick: float | None
+    damage: list[Damage]
 
     @classmethod
     def of(cls, table: EyeTable) -> "EyeSamples":
-        """Read a table. Raises: DataError."""
+        """Read a table. Raises: DataError if no row can be read."""
         columns = columns_of(table.path, table.about)
         missing = [name for name in (X, Y) if columns.count(name) != 1]
         if missing:
@@ -81,15 +82,20 @@ class EyeSamples:
                 f"{table.path}: its Columns are {visible(', '.join(columns))[:200]}; expected {' and '.join(missing)} "
                 "once; name them as BIDS does"
             )
-        every = rows(table.path, columns)
-        if CLOCK in columns:
-            found = samples(((row, (row.number(CLOCK), *place(row, X, Y))) for row in every), table.path)
-            scale = _ms_per_tick(table, found[0])
-            return cls(table, np.stack((found[0] * scale, *found[1:])), scale)
-        period = 1000 / table.frequency()
-        numbered = zip(count(), every, strict=False)
-        found = samples(((row, (i * period, *place(row, X, Y))) for i, row in numbered), table.path)
-        return cls(table, found, None)
+        damage, numbers = Damage(), count()
+        period = None if CLOCK in columns else 1000 / table.frequency()
+
+        def read(row: Row) -> Values:
+            number = next(numbers)
+            return row.number(CLOCK) if period is None else number * period, *place(row, X, Y)
+
+        every = list(islice(whole := whole_rows(rows(table.path, columns), read, damage), 1))
+        if not every and damage.first is not None:
+            raise damage.first
+        found = samples(chain(every, whole), table.path)
+        scale = _ms_per_tick(table, found[0]) if period is None else 1.0
+        values = np.stack((found[0] * scale, *found[1:]))
+        return cls(table, values, scale if period is None else None, [damage.scaled(scale)])
 
     def without_blinks(self) -> Floats:
         """Return the values with those inside blinks lost, ``[3, N]``. Raises: DataError."""
@@ -107,7 +113,7 @@ class EyeSamples:
         t_ms, *where = self.without_blinks()
         spans = self.spans("fixation")
         if not len(spans):
-            raise DataError(
+            raise self.damage[-1].first or DataError(
                 f"{self.table.path}: the tracker found no fixations; expected some in a physioevents table beside it; "
                 "leave out the option events=fixations"
             )
@@ -123,8 +129,9 @@ class EyeSamples:
     def spans(self, kind: str) -> Floats:
         """Return onset and end in ms of what the tracker found, ``blink`` or ``fixation``, by onset, ``[N, 2]``.
 
-        Raises: DataError.
+        Rows that cannot be read are added to the damage. Raises: DataError.
         """
+        self.damage.append(damage := Damage())
         path = events_beside(self.table.path)
         about = {} if path is None else metadata(path, "physioevents")
         columns = [] if path is None else columns_of(path, about)
@@ -134,11 +141,22 @@ class EyeSamples:
         scale = self.ms_per_tick if by_clock and self.ms_per_tick else 1000 / self.table.frequency()
         start = 0.0 if by_clock else float(self.values[0, 0])
         lasting = MS_PER.get(unit_of(about, "duration"), scale)
-        found = [
-            (start + onset * scale, start + onset * scale + duration * lasting)
-            for onset, duration in _timed(rows(path, columns, rest_in_last=True), kind)
-        ]
+        found = []
+        for row in rows(path, columns, rest_in_last=True):
+            try:
+                timed = _timed(row, kind)
+            except DataError as error:
+                damage.add(error)
+                continue
+            if timed is not None:
+                onset = start + timed[0] * scale
+                found.append((onset, onset + timed[1] * lasting))
+                damage.whole(onset)
         return np.array(sorted(found), dtype=np.float64).reshape(-1, 2)
+
+    def fault_within(self, first_ms: float, last_ms: float) -> DataError | None:
+        """Return the first fault of a row that may have been written in this time."""
+        return next(filter(None, (each.within(first_ms, last_ms) for each in self.damage)), None)
 
 
 def mean_of(eyes: list[Floats]) -> Floats:
@@ -193,12 +211,14 @@ def events_beside(path: Path) -> Path | None:
     return next((each for each in named if is_table(each, "physioevents") and each.is_file()), None)
 
 
-def _timed(every: Iterable[Row], kind: str) -> Iterable[tuple[float, float]]:
-    """Yield onset and duration of the events of a kind that have both. Raises: DataError."""
-    for row in every:
-        # a program may mark a blink by the saccade around it
-        is_blink = "blink" in row.positions and row["blink"] in ("1", "1.0", "true", "True")
-        if ("blink" if is_blink else row["trial_type"].casefold()) == kind:
-            at = row.number("onset", may_be_lost=True), row.number("duration", may_be_lost=True)
-            if not math.isnan(sum(at)) and at[1] >= 0:
-                yield believable(row, at)[0], at[1]
+def _timed(row: Row, kind: str) -> tuple[float, float] | None:
+    """Return onset and duration of an event of a kind that has both; None of another. Raises: DataError."""
+    # a program may mark a blink by the saccade around it
+    is_blink = "blink" in row.positions and row["blink"] in ("1", "1.0", "true", "True")
+    if ("blink" if is_blink else row["trial_type"].casefold()) != kind:
+        return None
+    at = row.number("onset", may_be_lost=True), row.number("duration", may_be_lost=True)
+    if math.isnan(sum(at)) or at[1] < 0:
+        return None
+    believable(row, at)
+    return at
