@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, ge
 
 from gazekit.disk.atomic import check_place
 from gazekit.errors import ConfigurationError, GazekitError
-from gazekit.gaze.collecting import read_all
+from gazekit.gaze.collecting import SkippedFile, read_all
 from gazekit.gaze.image_names import check_named
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.gaze.readers import only_readers
@@ -31,6 +31,7 @@ from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
+from gazekit.preparing.redaction import finding_of
 from gazekit.preparing.source import RawData
 from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
@@ -393,6 +394,7 @@ def prepare(
     wanted = [reader] if isinstance(reader, str) else reader
     check_named(None if names is None else Path(names), gaze)
     recordings = None
+    skipped: list[SkippedFile] = []
     if gaze is not None:
         recordings = read_all(
             Path(gaze),
@@ -401,6 +403,7 @@ def prepare(
             names=None if names is None else Path(names),
             wanted=wanted,
             strict=settings.get("on_bad_exam") == "error",
+            skip=skipped.append,
         )
     given = {name: value for name, value in settings.items() if value is not None}
     raw = RawData(
@@ -411,6 +414,7 @@ def prepare(
         gaze_reader=reader_lookup(registry, only_readers(readers, wanted)),
         gaze_options=reading_options(gaze_format, gaze_options or {}, wanted),
         recordings=recordings,
+        skipped=skipped,
         registry=registry,
     )
     of_work = {field.name: given.pop(field.name) for field in fields(Procedure) if field.name in given}
@@ -421,7 +425,8 @@ def prepare(
         PreparationSettings(size=sides, fixations=fixations, **given),
         Procedure(note=note, warn=_warner(note), **of_work),
     )
-    for line in summary.doubts():
+    told = [finding_of(each, named=bool(of_work.get("image_names"))).what for each in skipped]
+    for line in summary.doubts(told):
         note(f"warning: {line}")
     for refused in summary.refused:
         note(f"warning: exam {refused.key} refused: {refused.reason}")

@@ -1,12 +1,13 @@
 """Read the gaze recordings of a file or a folder, and tell what is skipped or looks wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazekit.disk.wording import counted, first_few
 from gazekit.errors import DataError
-from gazekit.gaze.formats import GazeFile, gaze_files, nothing_read
+from gazekit.gaze.formats import GazeFile, files_beside, gaze_files, nothing_read
 from gazekit.gaze.image_names import named_by_table
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import of_readers
@@ -21,11 +22,38 @@ LINES = 8
 _ALL = "like these; gazekit gaze validate --json lists all"
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file of a folder that gives no gaze.
+
+    Args:
+        path: the file.
+        reason: why, without its path.
+        beside: other files that its reader reads, which the reason may name.
+        is_gaze: it fits a format, and cannot be read.
+    """
+
+    path: Path
+    reason: str
+    beside: tuple[Path, ...] = ()
+    is_gaze: bool = False
+
+
+def _ignore(_skipped: SkippedFile) -> None:
+    """Do nothing."""
+
+
 def find_files(
-    source: Path, readers: "Mapping[str, GazeReader]", warn: Callable[[str], None]
+    source: Path,
+    readers: "Mapping[str, GazeReader]",
+    warn: Callable[[str], None],
+    skip: Callable[[SkippedFile], None] = _ignore,
 ) -> list[GazeFile]:
     """Find the gaze files of a file or folder, and warn of files that fit no format. Raises: DataError."""
     found, others = gaze_files(source, readers)
+    for path in others:
+        reason = (remedy_of(path) or f"{path}: fits no format of gaze").removeprefix(f"{path}: ")
+        skip(SkippedFile(path, reason))
     if others:
         names = first_few(path.name for path in others)
         warn(f"{counted(len(others), 'file')} in {source} without gaze recordings, skipped: {names}")
@@ -34,7 +62,9 @@ def find_files(
     return found
 
 
-def read_files(source: Path, files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
+def read_files(
+    source: Path, files: Sequence[GazeFile], skip: Callable[[SkippedFile], None] = _ignore
+) -> tuple[list[Recording], list[str]]:
     """Read the recordings of all files, with a sentence per unreadable file. Raises: DataError: there is none."""
     found: list[Recording] = []
     faults = []
@@ -43,6 +73,8 @@ def read_files(source: Path, files: Sequence[GazeFile]) -> tuple[list[Recording]
             found += file.read()
         except DataError as error:
             faults.append(str(error))
+            reason = str(error).removeprefix(f"{file.path}: ").removeprefix(f"{file.path} ")
+            skip(SkippedFile(file.path, reason, tuple(files_beside(file.reader, file.path)), is_gaze=True))
     if not found:
         raise DataError(faults[0]) if faults else nothing_read(source, files)
     return found, faults
@@ -56,6 +88,7 @@ def read_all(
     names: Path | None = None,
     wanted: Sequence[str] = (),
     strict: bool = False,
+    skip: Callable[[SkippedFile], None] = _ignore,
 ) -> list[Recording]:
     """Read all recordings; files that cannot be read are skipped with a warning, and doubts about the others are told.
 
@@ -66,11 +99,12 @@ def read_all(
         names: table of the images that names in the recordings stand for.
         wanted: names of the readers whose recordings are used; empty takes all.
         strict: raise at a file that cannot be read, instead of skipping it.
+        skip: told of each file that is skipped.
 
     Raises:
         DataError: no recording; a reader has none; with ``strict``, a file that cannot be read.
     """
-    found, faults = read_files(source, find_files(source, readers, warn))
+    found, faults = read_files(source, find_files(source, readers, warn, skip), skip)
     if strict and faults:
         raise DataError(faults[0])
     _warn_each([f"{fault}; skipped" for fault in faults], warn)

@@ -30,7 +30,7 @@ from gazekit.preparing.journal import Journal, check_same, read_header, read_jou
 from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.patient_ids import PatientIds
-from gazekit.preparing.redaction import files_of, nameless, nameless_record, without_names
+from gazekit.preparing.redaction import files_of, finding_of, nameless, nameless_record, without_names
 from gazekit.preparing.regions import with_region
 from gazekit.preparing.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
 from gazekit.preparing.source import (
@@ -168,7 +168,7 @@ def prepare(
             needed = estimate(left, settings, procedure.workers(len(own)))
             work = _work_off(journal, left, tasks, needed, procedure, raw.root)
         rest = Rest(
-            findings=tuple(findings),
+            findings=(*findings, *(finding_of(each, named=procedure.image_names) for each in raw.skipped)),
             expects_gaze=joined is not None or any(exam.gaze for exam in exams),
             unmatched=len(joined.unmatched_recordings) if joined else 0,
         )

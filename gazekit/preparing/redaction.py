@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gazekit.gaze.collecting import SkippedFile
 from gazekit.prepared.exam_record import ExamRecord
 from gazekit.preparing.one_exam import Task
-from gazekit.records.exam import REFUSED_GAZE, Exam
+from gazekit.records.exam import NOTE, REFUSED_GAZE, Exam, Finding
 from gazekit.records.refused import Refused
 
 _SHORTEST = 4
@@ -59,6 +60,16 @@ def files_of(exam: Exam) -> dict[Path, str]:
     masks = {path: f"the mask of view {view}" for view, path in exam.mask_files()}
     maps = {path: f"the heat map of view {view}" for view, path in exam.heat_maps.items()}
     return images | gaze | masks | maps
+
+
+def finding_of(skipped: SkippedFile, *, named: bool) -> Finding:
+    """Make the finding of a file that gives no gaze, with or without its name."""
+    names = {skipped.path: skipped.path.name} | {path: path.name for path in skipped.beside}
+    if not named:
+        names = {skipped.path: "the file"} | dict.fromkeys(skipped.beside, "a file beside it")
+    kind, about = (REFUSED_GAZE, "a gaze file") if skipped.is_gaze else (NOTE, "a file among the recordings")
+    what = without_names(skipped.reason, names)
+    return Finding(kind, skipped.path.name if named else about, what)
 
 
 def nameless(task: Task | Refused) -> Task | Refused:

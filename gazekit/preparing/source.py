@@ -15,6 +15,7 @@ from gazekit.disk.plain_text import has_controls, visible
 from gazekit.disk.regular_file import is_regular_file
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError, PluginError
+from gazekit.gaze.collecting import SkippedFile
 from gazekit.gaze.formats import files_beside, recordings_of
 from gazekit.gaze.image_names import in_folder_of
 from gazekit.gaze.matching import DOUBTFUL, Joined, Spelled, fitting, join, tells_exam
@@ -56,6 +57,7 @@ class RawData:
         gaze_options: options with which ``gaze_reader`` reads the exams' own gaze files, as JSON values; a folder
             prepared with other options holds another preparation.
         recordings: joined by exam and view or by image name, instead of the exams' own.
+        skipped: files that give no recording, though they lie among those that do.
         registry: provides the region that images are cut to; None finds all plugins.
     """
 
@@ -66,6 +68,7 @@ class RawData:
     gaze_reader: "Callable[[str], GazeReader] | None" = None
     gaze_options: Mapping[str, Any] | None = None
     recordings: Sequence[Recording] | None = None
+    skipped: Sequence[SkippedFile] = ()
     registry: Registry | None = None
 
 

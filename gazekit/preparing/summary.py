@@ -68,12 +68,14 @@ class Summary:
         """Put them in words: a line per image, and for gaze a line per doubt, which usually many images share.
 
         Args:
-            said: doubts about gaze that the user knows already.
+            said: doubts about gaze, and why it was refused, that the user knows already.
         """
         about: dict[str, list[str]] = {}
         for each in self.doubtful:
-            if each.kind == REFUSED_GAZE:
-                yield f"gaze on {each.about} refused: {each.what}"
+            if each.kind == REFUSED_GAZE and each.what not in said:
+                yield f"gaze of {each.about} refused: {each.what}"
+            elif each.kind == REFUSED_GAZE:
+                continue
             elif each.kind != GAZE:
                 yield f"exam {each.about} {each.what}"
             elif each.what not in said:

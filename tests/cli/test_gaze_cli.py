@@ -15,6 +15,7 @@ from PIL import Image
 import gazekit as python
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import read_findings
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "gaze"
 VIEWS = ("cc", "mlo")
@@ -572,11 +573,27 @@ def test_a_gaze_file_that_cannot_be_read_costs_itself(images: Path, recordings: 
     prepared = PreparedDataset.open(tmp_path / "p")
     assert [bool(prepared.readers(exam, "cc")) for exam in range(4)] == [True, False, False, True]
 
+    kept = {(each.kind, each.about, each.what.split(" (")[0]) for each in read_findings(tmp_path / "p")}
+    assert kept >= {
+        ("refused", "a gaze file", "row 14: contains bytes that are not text"),
+        (
+            "note",
+            "a file among the recordings",
+            "not a gaze recording as it is, but an archive; unpack it first",
+        ),
+        ("note", "a file among the recordings", "fits no format of gaze"),
+    }
+    assert "csv" not in (tmp_path / "p" / "findings.csv").read_text()
+    gazekit("data", "prepare", "folder", images, tmp_path / "named", *common, "--image-names")
+    named = {each.about: each.kind for each in read_findings(tmp_path / "named")}
+    assert {"e001_cc.csv": "refused", "e002_cc.csv": "note", "notes.txt": "note"}.items() <= named.items()
+
     told: list[str] = []
     options = {"size": 16, "crop": "none", "gaze": gaze, "note": told.append}
     ours = python.prepare("folder", images, tmp_path / "q", **options)
     assert ours.fingerprint == prepared.fingerprint
     assert all(f"warning: {line}" in told for line in expected)
+    assert read_findings(tmp_path / "q") == read_findings(tmp_path / "p")
 
     stopped = gazekit(
         "data", "prepare", "folder", images, tmp_path / "r", *common, "--on-bad-exam", "error", code=3

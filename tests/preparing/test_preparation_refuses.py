@@ -116,7 +116,7 @@ def test_bad_gaze_is_listed_without_its_exam_or_stops_the_preparation(root, exam
     assert (summary.exams, summary.refused, summary.with_gaze["cc"]) == (6, (), 5)
     (refused,) = [each for each in read_findings(tmp_path / "out") if each.kind == "refused"]
     assert refused.about == "e0 cc (0_cc.png)" and re.search(expected, refused.what)
-    assert f"gaze on {refused.about} refused: {refused.what}" in list(summary.doubts())
+    assert f"gaze of {refused.about} refused: {refused.what}" in list(summary.doubts())
     for path in (tmp_path / "out").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
     with pytest.raises(DataError, match=f"exam e0: gaze on cc: .*{expected}"):

@@ -24,6 +24,7 @@ from gazekit.cli.options import Json
 from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
+    from gazekit.gaze.collecting import SkippedFile
     from gazekit.preparing.summary import Summary
     from gazekit.records.recording import Recording
 
@@ -117,13 +118,17 @@ def prepare(
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.preparing.prepare import Procedure
     from gazekit.preparing.prepare import prepare as prepare_data
+    from gazekit.preparing.redaction import finding_of
     from gazekit.preparing.source import RawData
 
     check_named(names, gaze)
     kind, positive = data_source(dataset, overrides)
     readers, detection = readers_and_settings(gaze_format, gaze_settings, "--gaze-set")
     strict = on_bad_exam == "error"
-    recordings = None if gaze is None else read_recordings(gaze, readers, names, reader, strict=strict)
+    skipped: list[SkippedFile] = []
+    recordings = None
+    if gaze is not None:
+        recordings = read_recordings(gaze, readers, names, reader, strict=strict, skip=skipped.append)
     raw = RawData(
         kind,
         source,
@@ -132,6 +137,7 @@ def prepare(
         gaze_reader=reader_lookup(only_readers(readers, reader)),
         gaze_options=own_gaze_options(gaze_format, gaze_settings, reader),
         recordings=recordings,
+        skipped=skipped,
         registry=console.registry(),
     )
     settings = PreparationSettings(
@@ -154,7 +160,8 @@ def prepare(
             shard=_shard(shard),
         )
         summary = prepare_data(raw, out, settings, procedure)
-    _print(summary, recordings=recordings)
+    said = (finding_of(each, named=image_names).what for each in skipped)
+    _print(summary, recordings=recordings, said=tuple(said))
     if shard is not None:
         console.note(f"shard {shard} is finished; when all are: gazekit data merge PREPARED SHARD …")
 
@@ -244,7 +251,8 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
+def _print(summary: "Summary", *, recordings: "list[Recording] | None", said: tuple[str, ...] = ()) -> None:
+    from gazekit.gaze.lost import doubts_of_reading
     from gazekit.prepared.index import refused_path
 
     rows = [("exams", summary.exams)]
@@ -271,12 +279,12 @@ def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
     about: dict[tuple[str, str], list[str]] = {}
     doubtful = summary.doubtful
     for each in summary.findings:
-        if each not in doubtful:
+        if each not in doubtful and each.what not in said:
             about.setdefault((each.kind, each.what), []).append(each.about)
     for (sort, what), names in about.items():
         console.note(f"{len(names)} × {sort}: {what} ({first_few(names)})")
     _warn_of_sides(summary)
-    _warn_of_doubts(summary, recordings or [])
+    _warn_of_doubts(summary, (*doubts_of_reading(recordings or []), *said))
     if summary.unmatched_recordings:
         console.warn(
             "some recordings match no image; gazekit gaze validate --dataset … --source … names them, and says why"
@@ -306,13 +314,12 @@ def _warn_of_sides(summary: "Summary") -> None:
         )
 
 
-def _warn_of_doubts(summary: "Summary", recordings: "list[Recording]") -> None:
+def _warn_of_doubts(summary: "Summary", said: tuple[str, ...]) -> None:
     """Name the exams and views that a user should look at; not again for what was said when recordings were read."""
-    from gazekit.gaze.lost import doubts_of_reading
     from gazekit.prepared.index import FINDINGS
     from gazekit.records.exam import DOUBT
 
-    doubts = list(summary.doubts(doubts_of_reading(recordings)))
+    doubts = list(summary.doubts(said))
     console.warn_each(doubts, 10, f"in {summary.root / FINDINGS}")
     if any(each.kind == DOUBT for each in summary.doubtful):
         console.warn("check these images; where they show no such region, prepare with --crop none")

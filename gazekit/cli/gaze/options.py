@@ -12,6 +12,7 @@ from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GazeReader
+    from gazekit.gaze.collecting import SkippedFile
     from gazekit.gaze.fixations import FixationSettings
     from gazekit.gaze.formats import GazeFile
     from gazekit.records.exam import Exam
@@ -107,11 +108,12 @@ def read_recordings(
     wanted: Sequence[str] | None = None,
     *,
     strict: bool = False,
+    skip: "Callable[[SkippedFile], None]" = lambda _: None,
 ) -> "list[Recording]":
     """Read the recordings of a file or folder; report what is skipped or looks wrong; see ``gaze.collecting``."""
     from gazekit.gaze.collecting import read_all
 
-    return read_all(source, readers, console.warn, names=names, wanted=wanted or (), strict=strict)
+    return read_all(source, readers, console.warn, names=names, wanted=wanted or (), strict=strict, skip=skip)
 
 
 def of_exam(
