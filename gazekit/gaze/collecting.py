@@ -24,7 +24,7 @@ _ALL = "like these; gazekit gaze validate --json lists all"
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file of a folder that gives no gaze.
+    """A file of a folder, or a folder in it, that gives no gaze.
 
     Args:
         path: the file.
@@ -48,9 +48,19 @@ def find_files(
     readers: "Mapping[str, GazeReader]",
     warn: Callable[[str], None],
     skip: Callable[[SkippedFile], None] = _ignore,
+    *,
+    strict: bool = False,
 ) -> list[GazeFile]:
-    """Find the gaze files of a file or folder, and warn of files that fit no format. Raises: DataError."""
-    found, others = gaze_files(source, readers)
+    """Find the gaze files of a file or folder; warn of files that fit no format, and of folders that cannot be listed.
+
+    Raises: DataError; with ``strict``, also a folder that cannot be listed.
+    """
+
+    def unlisted(folder: Path, reason: str) -> None:
+        warn(f"{folder}: {reason}; what lies in it is skipped")
+        skip(SkippedFile(folder, reason, is_gaze=True))
+
+    found, others = gaze_files(source, readers, None if strict else unlisted)
     for path in others:
         reason = (remedy_of(path) or f"{path}: fits no format of gaze").removeprefix(f"{path}: ")
         skip(SkippedFile(path, reason))
@@ -104,7 +114,7 @@ def read_all(
     Raises:
         DataError: no recording; a reader has none; with ``strict``, a file that cannot be read.
     """
-    found, faults = read_files(source, find_files(source, readers, warn, skip), skip)
+    found, faults = read_files(source, find_files(source, readers, warn, skip, strict=strict), skip)
     if strict and faults:
         raise DataError(faults[0])
     _warn_each([f"{fault}; skipped" for fault in faults], warn)

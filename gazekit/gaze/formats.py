@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,9 @@ def files_beside(reader: "GazeReader", path: Path) -> list[Path]:
     return [] if beside is None else list(beside(path))
 
 
-def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[GazeFile], list[Path]]:
+def gaze_files(
+    source: Path, readers: Mapping[str, "GazeReader"], unlisted: Callable[[Path, str], None] | None = None
+) -> tuple[list[GazeFile], list[Path]]:
     """List the gaze files of a folder and its subfolders, sorted, and the files that no format reads.
 
     Hidden files and the litter of file managers are skipped. A single file with a single reader is not checked here, so
@@ -84,6 +86,7 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
     Args:
         source: a gaze file, or a folder.
         readers: name of a format → its reader.
+        unlisted: told of a subfolder that cannot be listed, and why; None raises.
 
     Raises:
         DataError: no file, no file of a known format, or a file that fits several formats.
@@ -91,7 +94,7 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
     if not source.is_dir():
         only = next(iter(readers)) if len(readers) == 1 else format_of(source, readers)
         return [GazeFile(source, only, readers[only])], []
-    files = sorted(files_below(source))
+    files = sorted(files_below(source, unlisted))
     if not files:
         raise DataError(f"{source}: there is no file in this folder; expected gaze recordings")
     fitting = [(path, _fitting(path, readers)) for path in files]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,15 +61,19 @@ class Grouping:
         left_out: reason → images left out.
         assumed: assumption → keys of the exams it was made for.
         names: file → a name that a user recognises and that does not identify the patient.
+        unlisted: folder → why it cannot be listed.
     """
 
     exams: list[LooseExam]
     left_out: dict[str, list[Path]] = field(default_factory=dict)
     assumed: dict[str, list[str]] = field(default_factory=dict)
     names: dict[Path, str] = field(default_factory=dict)
+    unlisted: dict[Path, str] = field(default_factory=dict)
 
     def remarks(self, name: Callable[[Path], str]) -> Iterator[str]:
         """List what was left out and assumed, one sentence each. Args: name, gives a file's printable name."""
+        for folder, reason in self.unlisted.items():
+            yield f"left out what lies in {name(folder)}: {reason}"
         for reason, paths in self.left_out.items():
             yield f"left out {counted(len(paths), 'image')} ({first_few(map(name, paths), _NAMED)}): {reason}"
         for what, exams in self.assumed.items():
@@ -157,11 +161,14 @@ def group_images(
         DataError: a path does not exist, there is no image, or none can be used.
     """
     sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {}, keep_missing, colour)
-    files = dict(sorted(_files(paths)))
+    unlisted: dict[Path, str] = {}
+    files = dict(sorted(_files(paths, unlisted.__setitem__)))
+    sorting.names |= {folder: recognisable(folder, ()) for folder in unlisted}
     if not files:
+        closed = "".join(f"; {folder}: {reason}" for folder, reason in unlisted.items())
         table = next((file for path in paths if path.is_dir() for file in sorted(path.glob("exams.*"))), None)
         raise DataError(
-            f"no image in the given paths; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
+            f"no image in the given paths{closed}; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
             + (
                 f"; to predict the rows of a table, give it: gazekit predict RUN FOLDER/{table.name}"
                 if table
@@ -180,14 +187,14 @@ def group_images(
         reasons = "; ".join(f"{len(images)} × {reason}" for reason, images in sorting.left_out.items())
         raise DataError(f"none of the {len(files)} images can be used: {reasons}")
     groups.sort(key=lambda group: min(image.path for image in group.images.values()))
-    return _named(groups, sorting)
+    return replace(_named(groups, sorting), unlisted=unlisted)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Return the files, each with the folder below which folder names count."""
+def _files(paths: Iterable[Path], unlisted: Callable[[Path, str], None]) -> Iterator[tuple[Path, Path]]:
+    """Return the files, each with the folder below which folder names count; tell folders that cannot be listed."""
     for position, path in enumerate(paths, start=1):
         if path.is_dir():
-            yield from ((file, path) for file in files_below(path) if _is_image(file))
+            yield from ((file, path) for file in files_below(path, unlisted) if _is_image(file))
         elif path.is_file():
             yield path, path.parent.parent
         else:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from closed_folder import CLOSED, REASON, close_folders
 from made_cbis import LESIONS, write_images, write_tables
 from made_data import make_folder
 from made_mammography import make_cmmd, make_inbreast, make_vindr_mammo
 
 from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
+from gazekit.gaze.collecting import SkippedFile, read_all
 from gazekit.gaze.formats import gaze_files
 from gazekit.records.exam import Exam, Finding
 from gazekit.registry.registry import Registry
@@ -57,6 +59,51 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: the folder cannot be listed"):
         list(files_below(tmp_path / "nowhere"))
+
+
+def test_a_closed_folder_below_costs_what_lies_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_folders(monkeypatch)
+    touch(tmp_path / "a" / "one.png", tmp_path / CLOSED / "two.png", tmp_path / "z.png")
+    told: dict[Path, str] = {}
+    assert names(tmp_path, files_below(tmp_path, told.__setitem__)) == ["z.png", "a/one.png"]
+    assert told == {tmp_path / CLOSED: REASON}
+    with pytest.raises(DataError, match="closed: the folder cannot be listed"):
+        list(files_below(tmp_path))
+    with pytest.raises(DataError, match="closed: the folder cannot be listed"):
+        list(files_below(tmp_path / CLOSED, told.__setitem__))
+
+
+def test_a_closed_folder_among_recordings_is_said_and_skipped(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = {"plain": registry.create("gaze_reader", "plain")}
+    (tmp_path / "a.csv").write_text("exam_id,view,t_ms,x,y\ne,cc,0,1,2\n")
+    touch(tmp_path / CLOSED / "b.csv")
+    close_folders(monkeypatch)
+    warned: list[str] = []
+    skipped: list[SkippedFile] = []
+    (found,) = read_all(tmp_path, readers, warned.append, skip=skipped.append)
+    assert found.exam_id == "e"
+    assert warned == [f"{tmp_path / CLOSED}: {REASON}; what lies in it is skipped"]
+    assert [(each.path.name, each.reason) for each in skipped] == [(CLOSED, REASON)]
+    with pytest.raises(DataError, match="closed: the folder cannot be listed"):
+        read_all(tmp_path, readers, warned.append, strict=True)
+
+
+@pytest.mark.parametrize("name", ["cbis_ddsm", "cmmd", "vindr_mammo"])
+def test_a_closed_folder_in_a_source_is_a_finding(
+    name: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = SOURCES[name](tmp_path / "home")
+    source = registry.create("dataset", name)
+    plain = list(source.exams(home))
+    (home / "images" / CLOSED if name == "vindr_mammo" else home / CLOSED).mkdir()
+    close_folders(monkeypatch)
+    found = list(source.exams(home))
+    assert Finding("missing", CLOSED, REASON) in found
+    assert [each for each in found if isinstance(each, Exam)] == [
+        each for each in plain if isinstance(each, Exam)
+    ]
 
 
 def make_cbis(root: Path) -> Path:

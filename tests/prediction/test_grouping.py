@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from closed_folder import CLOSED, REASON, close_folders
 from made_mammography import view_sequence, write_mammogram
 from PIL import Image
 from pydicom import Dataset, dcmread
@@ -73,6 +74,19 @@ def test_dicom_files_without_telling_names_are_grouped_by_header_in_any_order(tm
     assert [exam.key for exam in grouping.exams] == ["IM0000+IM0001", "IM0002+IM0003", "IM0004+IM0005"]
     assert grouped(reversed(files), VIEWS) == grouping
     assert grouped([tmp_path], VIEWS) == grouping, "files without a suffix are found in a folder"
+
+
+def test_a_closed_folder_costs_what_lies_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(tmp_path / "P1_cc.png"), image(tmp_path / "P1_mlo.png"), image(tmp_path / CLOSED / "P2_cc.png")
+    close_folders(monkeypatch)
+    grouping = grouped([tmp_path])
+    assert [exam.key for exam in grouping.exams] == ["P1"]
+    assert list(grouping.remarks(grouping.names.__getitem__)) == [f"left out what lies in closed: {REASON}"]
+    (tmp_path / "P1_cc.png").unlink(), (tmp_path / "P1_mlo.png").unlink()
+    with pytest.raises(
+        DataError, match=r"no image in the given paths; .*closed: the folder cannot be listed"
+    ):
+        grouped([tmp_path])
 
 
 def test_the_header_is_believed_and_not_the_name(tmp_path: Path) -> None:

@@ -83,7 +83,12 @@ class CMMD:
                     "disagrees", " ".join(breast), "rows of a breast disagree on its class: it has none"
                 )
         seen: set[PatientSide] = set()
-        for order, path in enumerate(_image_files(root)):
+        unlisted: dict[Path, str] = {}
+        files = sorted(
+            path for path in files_below(root, unlisted.__setitem__) if path.suffix.lower() == ".dcm"
+        )
+        yield from (Finding("missing", folder.name, reason) for folder, reason in unlisted.items())
+        for order, path in enumerate(files):
             name = path.relative_to(root).as_posix()
             try:
                 header = read_header(path)
@@ -133,10 +138,6 @@ def _read_labels(table: Path) -> Iterator[tuple[PatientSide, int]]:
                 f"{row.where}: classification is {row['classification'][:40]!r}; expected Benign or Malignant"
             )
         yield (row.word("ID1"), side), CLASSES.index(label)
-
-
-def _image_files(root: Path) -> list[Path]:
-    return sorted(path for path in files_below(root) if path.suffix.lower() == ".dcm")
 
 
 def _part(patient: str) -> str:

@@ -95,7 +95,10 @@ class VinDrMammo:
             )
         for image in sorted(boxes.keys() - rows.keys()):
             yield Finding("note", image, f"boxes of an image that {TABLE} does not list")
-        for path in sorted(files_below(root / IMAGES)) if (root / IMAGES).is_dir() else ():
+        unlisted: dict[Path, str] = {}
+        there = sorted(files_below(root / IMAGES, unlisted.__setitem__)) if (root / IMAGES).is_dir() else []
+        yield from (Finding("missing", folder.name, reason) for folder, reason in unlisted.items())
+        for path in there:
             if path.stem not in rows:
                 yield Finding("dropped", path.name, f"image without a row in {TABLE}: not used")
 

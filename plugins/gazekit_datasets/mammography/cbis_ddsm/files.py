@@ -54,7 +54,11 @@ def find_files(root: Path) -> Files:
     """
     files = Files()
     images: dict[Path, list[Path]] = defaultdict(list)
-    for path in files_below(root):
+
+    def unlisted(folder: Path, reason: str) -> None:
+        files.findings.append(Finding("missing", folder.name, reason))
+
+    for path in files_below(root, unlisted):
         if path.suffix.lower() in _SUFFIXES:
             images[path.parent].append(path)
         elif path.suffix == ".csv":
