@@ -41,6 +41,8 @@ from gazekit.runs.files import (
 
 EVALUATED = ("test", "train", "val", "all")
 """Parts that can be evaluated; files of the first one have the plain names."""
+WEIGHTS: tuple[Literal["selected", "last"], ...] = ("selected", "last")
+"""Weights that can be evaluated; files of the first ones have the plain names."""
 _SUFFIXES = ("", *(f"_{part}" for part in EVALUATED[1:]))
 _SEALED = ("preset.toml", "plugins.json", "environment.json", "run.json", "metrics.jsonl")
 """Files that stay as they are once the training has ended; the split has its fingerprint."""
@@ -343,9 +345,10 @@ class RunDirectory:
     def check_table(self, measures: Path, table: Path) -> None:
         """Raise DataError if a table of predictions is not the one that the measures are of."""
         if self.read_evaluation(measures)["table"] not in ("", _sha256(table)):
+            last = " --weights last" if measures.stem.endswith("_last") else ""
             raise DataError(
                 f"{table}: was changed, or is not the table that {measures.name} is of; write both again: gazekit "
-                f"evaluate {in_command(self.path)}"
+                f"evaluate {in_command(self.path)}{last}"
             )
 
     def append_metrics(self, line: dict[str, Any]) -> None:

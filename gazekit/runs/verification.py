@@ -11,7 +11,7 @@ from gazekit.prepared.splits import PARTS
 from gazekit.presets.layers import read_tables
 from gazekit.runs import checkpoint
 from gazekit.runs.calibration_file import read_calibration
-from gazekit.runs.directory import EVALUATED, RunDirectory, is_of_other_data
+from gazekit.runs.directory import EVALUATED, WEIGHTS, RunDirectory, is_of_other_data
 from gazekit.runs.explain_check.file import read_explain_check
 from gazekit.runs.files import RunFacts, check_whole_preset, read_predictions
 
@@ -49,10 +49,14 @@ def _faults(run: RunDirectory) -> Iterator[str]:
     if wrong:
         yield f"{run.split_path}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
     for part in EVALUATED:
-        yield from _evaluated(run, part, facts, split)
+        for which in WEIGHTS:
+            yield from _evaluated(run, part, run.evaluation_of(part, which), facts, split)
     for file in sorted(filter(is_of_other_data, run.path.iterdir())):
-        if file.name.startswith("evaluation") or file.suffix == ".csv":
-            yield from _said(partial(run.read_evaluation if file.suffix == ".json" else _read_all, file))
+        if file.suffix == ".csv":
+            yield from _said(partial(_read_all, file))
+        elif file.name.startswith("evaluation"):
+            table = file.name.replace("evaluation", "predictions").replace(".json", ".csv")
+            yield from _measured(run, file, file.with_name(table))
     for file in sorted(run.path.glob("explain_check*.json")):
         yield from _said(partial(_read_checks, run, file))
     yield from _checkpoints(run.checkpoints, needed=True)
@@ -97,14 +101,21 @@ def _said(check: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[str, str]) -> Iterator[str]:
+def _measured(run: RunDirectory, measures: Path, table: Path) -> Iterator[str]:
+    """Check measures, and that the table of probabilities, if it is there, is the one they are of."""
+    faults = list(_said(lambda: run.read_evaluation(measures)))
+    if not faults and os.path.lexists(table):
+        faults = list(_said(lambda: run.check_table(measures, table)))
+    yield from faults
+
+
+def _evaluated(
+    run: RunDirectory, part: str, files: tuple[Path, Path], facts: list[RunFacts], split: dict[str, str]
+) -> Iterator[str]:
     """Check the measures and probabilities of a part, if it was evaluated."""
-    measures, table = run.evaluation_of(part)
+    measures, table = files
     if os.path.lexists(measures):
-        faults = list(_said(lambda: run.read_evaluation(measures)))
-        if not faults and os.path.lexists(table):
-            faults = list(_said(lambda: run.check_table(measures, table)))
-        yield from faults
+        yield from _measured(run, measures, table)
     if not os.path.lexists(table):
         return
     found: dict[str, tuple[float, ...]] = {}

@@ -363,3 +363,28 @@ def test_an_evaluation_of_another_run_does_not_count_as_ones_own(
     with pytest.raises(DataError, match=re.escape(said)):
         read_run(one)
     assert any(fault.startswith(said) for fault in faults_of(RunDirectory.open(one)))
+
+
+def test_results_of_the_last_weights_and_of_other_data_are_verified_like_any(
+    tiny_run: Path, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    gazekit("evaluate", run, "--resamples", 100, "--weights", "last")
+    gazekit("evaluate", run, "--resamples", 100, "--weights", "last", "--part", "val")
+    gazekit("evaluate", run, "--resamples", 100, "--weights", "last", "--part", "all", "--data", dataset.root)
+    for name in ("evaluation_all_last.json", "predictions_all_last.csv"):  # as of other data
+        shutil.copy(run / name, run / name.replace("_all", "_all_1a2b3c4d"))
+    assert faults_of(RunDirectory.open(run)) == []
+    tables = sorted(run.glob("predictions*_last.csv"))
+    assert len(tables) == 4
+    for table in tables:
+        whole = table.read_text()
+        changed = whole.replace("0.", "0.9", 1)
+        assert changed != whole
+        table.write_text(changed)
+        (fault,) = faults_of(RunDirectory.open(run))
+        assert fault.startswith(f"{table}: ") and fault.endswith(f"gazekit evaluate {run} --weights last")
+        table.write_text(whole)
+    measures = run / "evaluation_last.json"
+    measures.write_text(measures.read_text()[:-9])
+    assert [fault.partition(": ")[0] for fault in faults_of(RunDirectory.open(run))] == [str(measures)]
