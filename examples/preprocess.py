@@ -906,15 +906,8 @@ def _any_neighbour(image: Mask, structure: Mask | None = None, *, outside: bool 
 
 def _running_medians(image: Grey, length: int) -> Grey:
     """Take the median of each ``length`` neighbours in a row, an odd number: ``[h, w]`` → ``[h, w - length + 1]``."""
-    width, middle = image.shape[1] - length + 1, length // 2
-    places = [image[:, first : first + width] for first in range(length)]
-    for last in range(
-        length - 1, middle - 1, -1
-    ):  # bubble sort of all windows at once, from the top to the middle
-        for place in range(last):
-            one, other = places[place], places[place + 1]
-            places[place], places[place + 1] = np.minimum(one, other), np.maximum(one, other)
-    return places[middle]
+    windows = np.lib.stride_tricks.sliding_window_view(image, length, axis=1)
+    return np.asarray(np.partition(windows, length // 2, axis=-1)[..., length // 2])
 
 
 def _filled(breast: Mask) -> Mask:
