@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 from evidence import Timed, arguments, middle, publish, resident_peak, rows, time_once
-from systems import make_step, noise, preset_of
+from systems import ALL, make_step, noise, preset_of
 
 from gazekit.training.memory import freed_memory_kept
 
-SYSTEM = "all (Mammo-Net)"
 WAYS = {"as the system does": (), "kept": ("kept",), "huge pages": ("huge",), "both": ("kept", "huge")}
 
 
@@ -78,9 +77,9 @@ def ask(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def answer(asked: argparse.Namespace) -> None:
     """Take a step for each line of the input, after two to warm up, and say what it took."""
-    batch = noise(preset_of(SYSTEM).views, asked.batch, asked.size, "cpu")
+    batch = noise(preset_of(ALL).views, asked.batch, asked.size, "cpu")
     with freed_memory_kept(torch.device("cpu")) if asked.step == "kept" else nullcontext():
-        step = make_step(SYSTEM, "cpu")
+        step = make_step(ALL, "cpu")
         for _ in range(2):
             step(batch)
         for _ in sys.stdin:

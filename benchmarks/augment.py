@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from evidence import arguments, publish, rows, take_turns
 from PIL import Image
-from systems import make_step, noise, preset_of
+from systems import ALL, make_step, noise, preset_of
 
 from gazekit.feeding.augment import random_affine
 from gazekit.feeding.batches import ResidentExams
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=50)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    preset, device = preset_of("all (Mammo-Net)"), torch.device(asked.device)
+    preset, device = preset_of(ALL), torch.device(asked.device)
     shape = (asked.batch, len(preset.views), 1, asked.size, asked.size)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     indices = np.arange(asked.batch)
@@ -34,7 +34,7 @@ def main() -> None:
         (values - preset.data.mean) / preset.data.std
 
     step, batch = (
-        make_step("all (Mammo-Net)", asked.device),
+        make_step(ALL, asked.device),
         noise(preset.views, asked.batch, asked.size, asked.device),
     )
     things = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from evidence import arguments, publish, rows, take_turns
-from systems import make_step, noise, preset_of
+from systems import ALL, make_step, noise, preset_of
 
 from gazekit.feeding.batches import epoch_batches
 from gazekit.feeding.feed import prepared_exams
@@ -28,7 +28,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     dataset, device = PreparedDataset.open(asked.prepared), torch.device(asked.device)
-    preset = preset_of("all (Mammo-Net)")
+    preset = preset_of(ALL)
     order = epoch_batches(len(dataset), asked.batch, seed=0, epoch=0)[:BATCHES]
     places = {
         name: prepared_exams(dataset, np.arange(len(dataset)), preset, device, with_gaze=True, hold=hold)
@@ -40,7 +40,7 @@ def main() -> None:
     }
     timed = take_turns(things, turns=asked.turns, device=asked.device)
     step, batch = (
-        make_step("all (Mammo-Net)", asked.device),
+        make_step(ALL, asked.device),
         noise(preset.views, asked.batch, dataset.size[0], asked.device),
     )
     steps = {f"{len(order)} training steps": lambda: [step(batch) for _ in order]}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from evidence import arguments, publish, rows, take_turns
-from systems import noise, preset_of
+from systems import ALL, noise, preset_of
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -31,7 +31,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
-    preset = preset_of("all (Mammo-Net)")
+    preset = preset_of(ALL)
     model = build_model(preset, gazekit.load_registry(), classes=2).to(asked.device)
     prepare_execution(model, preset.training)
     images = {

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from evidence import arguments, middle, publish, time_once
-from systems import SYSTEMS, make_step, noise, preset_of
+from systems import ALL, SYSTEMS, make_step, noise, preset_of
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10, help="profiled")
-    parser.add_argument("--system", choices=SYSTEMS, default="all (Mammo-Net)")
+    parser.add_argument("--system", choices=SYSTEMS, default=ALL)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)

@@ -8,14 +8,13 @@ A turn augments a batch and takes a step of Mammo-Net; both candidates see the s
 import numpy as np
 import torch
 from evidence import arguments, publish, rows, take_turns
-from systems import make_step, preset_of
+from systems import ALL, make_step, preset_of
 
 from gazekit.contracts.types import Batch
 from gazekit.feeding.batches import ResidentExams, StoredLayer
 from gazekit.feeding.exam_facts import labels_alone
 from gazekit.feeding.stored_gaze import StoredGaze
 
-SYSTEM = "all (Mammo-Net)"
 STORED = "finished heat maps, warped"
 RENDERED = "fixations, warped and rendered"
 
@@ -29,8 +28,8 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     sources = exams(asked.size, asked.batch, asked.fixations, torch.device(asked.device))
-    steps = {name: make_step(SYSTEM, asked.device) for name in sources}
-    settings, every = preset_of(SYSTEM).training.augmentation, [np.arange(asked.batch)]
+    steps = {name: make_step(ALL, asked.device) for name in sources}
+    settings, every = preset_of(ALL).training.augmentation, [np.arange(asked.batch)]
 
     def batch(name: str, epoch: int) -> Batch:
         (made,) = sources[name].augmented(every, settings, seed=0, epoch=epoch)
@@ -48,7 +47,7 @@ def main() -> None:
 
 def exams(size: int, number: int, fixations: int, device: torch.device) -> dict[str, ResidentExams]:
     """The same images of noise twice: with finished heat maps, and with fixations."""
-    preset = preset_of(SYSTEM)
+    preset = preset_of(ALL)
     generator = np.random.default_rng(0)
     layers: tuple[StoredLayer, ...] = ("image", "heat_map")
     pixels = generator.integers(0, 256, (number, 2, 2, size, size), dtype=np.uint8)

@@ -13,9 +13,7 @@ from typing import Any
 
 import torch
 from evidence import Timed, arguments, peak_on_gpu, publish, resident_peak, take_turns
-from systems import make_step, noise, preset_of
-
-SYSTEM = "all (Mammo-Net)"
+from systems import ALL, make_step, noise, preset_of
 
 
 def main() -> None:
@@ -60,11 +58,11 @@ def on_gpu(size: int, batch: int, asked: Namespace) -> dict[str, Any]:
 
 def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> dict[str, Any]:
     changes = [f"training.batch_size={batch}", *changes]
-    preset = preset_of(SYSTEM, *changes)
+    preset = preset_of(ALL, *changes)
     timed: dict[str, Timed] = {}
 
     def work() -> None:
-        step = make_step(SYSTEM, device, *changes)
+        step = make_step(ALL, device, *changes)
         exams = noise(preset.views, batch, size, device)
         timed.update(take_turns({"step": lambda: step(exams)}, turns=turns, warm_up=1, device=device))
 

@@ -9,7 +9,7 @@ from argparse import Namespace
 
 import torch
 from evidence import arguments, peak_memory, peak_on_gpu, print_peak, publish, rows, take_turns
-from systems import PRODUCTS, SYSTEMS, make_step, noise, preset_of, with_bare_products
+from systems import ALL, PRODUCTS, SYSTEMS, make_step, noise, preset_of, with_bare_products
 
 from gazekit.contracts.types import Batch
 
@@ -22,6 +22,9 @@ def main() -> None:
     parser.add_argument("--system", choices=SYSTEMS, action="append", help="default: all")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, for all systems"
+    )
+    parser.add_argument(
+        "--also", action="append", default=[], metavar="KEY=VALUE", help="all of Mammo-Net with this, too"
     )
     parser.add_argument("--suffix", default="", help="of the JSON file's name")
     parser.add_argument(
@@ -41,6 +44,8 @@ def main() -> None:
     steps = {name: make_step(name, asked.device, *asked.set) for name in names}
     if asked.floor:
         steps[PRODUCTS] = with_bare_products(asked.device, batch, *asked.set)
+    for value in asked.also:
+        steps[f"{ALL}, {value}"] = make_step(ALL, asked.device, *asked.set, value)
     table = rows(
         take_turns(
             {name: lambda step=step: step(batch) for name, step in steps.items()},
@@ -51,7 +56,7 @@ def main() -> None:
     )
     del steps
     for row in () if asked.no_memory else table:
-        if row["name"] == PRODUCTS:
+        if row["name"] not in SYSTEMS:
             continue
         row["peak_MB"] = round(peak_of(row["name"], batch, asked) / 1e6)
     name = f"step_{asked.size}px_{asked.batch}" + ("" if asked.device == "cpu" else f"_{asked.device}")

@@ -19,13 +19,14 @@ from gazekit.training.step import TrainingStep
 
 PLAIN = ("fusion.maps=none", "fusion.vectors={use='concat', hidden=[256]}", "gaze=none")
 BFL = ("fusion.maps=none", "gaze=none")
+ALL = "all (Mammo-Net)"
 SYSTEMS = {
     "plain": PLAIN,
     "plain + attention": PLAIN[1:],
     "plain + BFL": BFL,
     "plain + maps (MSE)": (*PLAIN[:2], "gaze.alignment_loss=mse"),
     "plain + maps + pyramid": PLAIN[:2],
-    "all (Mammo-Net)": (),
+    ALL: (),
     "all, maps by hooks": (),
 }
 """Overrides of the preset ``mammonet``; the plain one has two ResNet-18 branches, concatenation and a hidden layer."""
