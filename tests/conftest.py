@@ -34,16 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(0))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a worker, search once for cycles whose finaliser fails: pytest does so twice more, through all that is left.
-
-    The process that hands out tests still imports Hypothesis, whose plugins may look for referrers of their objects;
-    those set aside are not found.
-    """
-    if hasattr(session.config, "workerinput"):
-        gc.collect()
-        gc.freeze()
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """Search once for cycles whose finaliser fails: pytest then does so twice more, through all that is left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
