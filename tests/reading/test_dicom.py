@@ -200,6 +200,15 @@ def test_padding_is_background_and_no_part_of_the_range(path, photometric):
     np.testing.assert_allclose(read_dicom(path).pixels.ravel(), [0, 0, *grey], atol=1e-6)
 
 
+def test_the_range_is_that_of_every_row_of_a_tall_image(path):
+    """Its least value is in the first row alone, its greatest in the last, and the padding beyond both."""
+    stored = np.full((200, 3), 10, dtype=np.int16)
+    stored[0], stored[70, 1], stored[-1, 2] = -40, 900, 160
+    write(path, stored, PixelPaddingValue=900)
+    expected = np.where(stored == 900, 0, (stored + 40) / 200)
+    np.testing.assert_allclose(read_dicom(path).pixels, expected, atol=1e-6)
+
+
 def test_padding_range_covers_both_ends(path):
     stored = np.array([[0, 5, 10, 100, 200]], dtype=np.uint16)
     write(path, stored, PixelPaddingValue=10, PixelPaddingRangeLimit=0)

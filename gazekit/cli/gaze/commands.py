@@ -65,7 +65,6 @@ def heatmap(
     recordings. The width of a fixation is --set fixations.sigma_degrees; if the recording does not tell the length of
     a degree, it is 30/800 of the image's height.
     """
-    import io
 
     import numpy as np
     from PIL import Image
@@ -77,6 +76,7 @@ def heatmap(
     from gazekit.gaze.readers import reader_names
     from gazekit.reading.image import read_image
     from gazekit.reporting.drawing.overlay import overlay
+    from gazekit.reporting.drawing.rendering import as_png
 
     readers, detection = readers_and_settings(gaze_format, settings)
     every = of_exam(read_recordings(recording, readers, wanted=reader), recording, exam, view)
@@ -107,11 +107,10 @@ def heatmap(
     for own in looks.values():  # a reader counts once, however many recordings there are
         x, y, weight, across, down = map(np.concatenate, zip(*own, strict=True))
         maps.append(heat_map(x, y, weight, shape=(height, width), sigma=(across, down)))
-    drawn = io.BytesIO()
-    Image.fromarray(overlay(pixels, mean_heat_map(maps))).save(drawn, format="PNG")
+    drawn = as_png(Image.fromarray(overlay(pixels, mean_heat_map(maps))))
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, drawn.getvalue())
+        write_atomically(out, drawn)
     console.print_table(("", "value"), [*rows, ("written", out)])
 
 

@@ -1,6 +1,5 @@
 """``gazekit gaze validate``: measure the quality of recordings before they supervise a model."""
 
-import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -202,6 +201,7 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
     from gazekit.disk.atomic import disk_errors, write_atomically
     from gazekit.disk.file_names import file_name
     from gazekit.errors import DataError
+    from gazekit.reporting.drawing.rendering import as_png
     from gazekit.reporting.drawing.scanpath import gaze_overlay
 
     with disk_errors(folder):
@@ -216,10 +216,9 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
             if tuple(words) in drawn:
                 words.append(str(number))
             drawn.add(tuple(words))
-            picture = io.BytesIO()
             try:
-                gaze_overlay(each.drawing).save(picture, format="PNG")
+                picture = as_png(gaze_overlay(each.drawing))
             except DataError as error:
                 console.warn(f"{each.name}: not drawn: {error}")
                 continue
-            write_atomically(folder / f"{file_name(*words)}.png", picture.getvalue())
+            write_atomically(folder / f"{file_name(*words)}.png", picture)

@@ -1,6 +1,5 @@
 """Write the files of a prediction: PNG overlays of the attention, DICOM objects."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -88,6 +87,7 @@ def _draw_overlays(
     from gazekit.disk.atomic import disk_errors, write_atomically
     from gazekit.disk.file_names import file_name
     from gazekit.errors import DataError
+    from gazekit.reporting.drawing.rendering import as_png
 
     problems = []
     with disk_errors(wanted.overlays):
@@ -99,10 +99,8 @@ def _draw_overlays(
             path = exam.images[view] if exam else ""
             problems.append(f"no overlay of view {view}: {str(error).removeprefix(f'{path}: ')}")
             continue
-        drawn = io.BytesIO()
         picture = Image.fromarray(_picture(prediction, view, shown, wanted.style, trained[0]))
-        picture.save(drawn, format="PNG")
-        write_atomically(wanted.overlays / f"{file_name(prediction.key, view)}.png", drawn.getvalue())
+        write_atomically(wanted.overlays / f"{file_name(prediction.key, view)}.png", as_png(picture))
     return problems
 
 

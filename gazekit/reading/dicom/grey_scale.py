@@ -26,7 +26,7 @@ _WINDOWED_BY = (
 )
 """Tags that the formula of a window needs besides centre and width."""
 _ROWS = 64
-"""Rows per look-up: numpy widens the index, which costs half as much if it stays in the cache."""
+"""Rows at once: numpy widens the index, which costs half as much if it stays in the cache."""
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 """VOI LUT functions, the default first. Source: DICOM PS3.3 C.11.2.1.3."""
 
@@ -60,7 +60,8 @@ def grey_scale(
         grey = _by_offer(dataset, modality, offer)
     else:
         present = np.zeros(len(values), dtype=bool)
-        present[stored.astype(np.int32).ravel() - lowest] = True
+        for top in range(0, len(stored), _ROWS):
+            present[stored[top : top + _ROWS].astype(np.intp) - lowest] = True
         grey = _by_range(modality, present & ~is_padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey

@@ -37,6 +37,13 @@ def rendered(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def as_png(picture: Image.Image) -> bytes:
+    """Encode a picture as PNG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **_FAST_PNG)
+    return buffer.getvalue()
+
+
 def smaller_png(picture: bytes, share: float) -> bytes:
     """Give a PNG a share of its pixels in each direction, if that is less than all."""
     if share >= 1:
