@@ -3,9 +3,11 @@
 They import what they need when they are used: the process of pytest-xdist that hands out the tests needs none of it.
 """
 
+import faulthandler
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +34,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+class EndsWhatHangs:
+    """Ends a process that hangs in native code, where no Python can stop it, with the stack of every thread.
+
+    It is told once a minute that tests go on. pytest's own ``faulthandler_timeout`` starts a thread for each test.
+    """
+
+    def __init__(self) -> None:
+        self.stderr, self.told = os.dup(2), float("-inf")
+
+    def pytest_runtest_setup(self) -> None:
+        if time.monotonic() > self.told + 60:
+            self.told = time.monotonic()
+            faulthandler.dump_traceback_later(1800, file=self.stderr, exit=True)
+
+    def pytest_unconfigure(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        os.close(self.stderr)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(EndsWhatHangs())
 
 
 @pytest.hookimpl(tryfirst=True)
