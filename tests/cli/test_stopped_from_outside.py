@@ -156,7 +156,7 @@ def test_standard_output_is_the_result_alone(tmp_path: Path) -> None:
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     variables = {name: value for name, value in os.environ.items() if name != "GAZEKIT_DISABLE"}
     ended = subprocess.run(
-        [sys.executable, "-m", "gazekit", "plugins", "list", "--json"],
+        [sys.executable, "-m", "gazekit", "plugins", "list", "--kind", "tracker", "--json"],
         env=variables | {"PYTHONPATH": path},
         capture_output=True,
         check=True,
