@@ -57,6 +57,23 @@ def test_a_roc_curve_of_very_many_scores_has_the_highest_rate_at_each_step():
     assert roc(pooled) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("curve", [roc, precision_recall, net_benefit])
+@pytest.mark.parametrize("digits", [1, 8])
+def test_a_band_is_that_of_the_curves_of_resamples_in_any_order_to_the_bit(curve, digits):
+    pooled = made_pooled(3, exams=50, digits=digits)
+    _, patient = np.unique(pooled.patient_ids, return_inverse=True)
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(400):
+        times = np.bincount(generator.integers(0, patient.max() + 1, patient.max() + 1), minlength=50)[
+            patient
+        ]
+        if 0 < times[pooled.labels == 1].sum() < times.sum():
+            drawn.append(curve(pooled, times.astype(float)))
+    assert np.diff(pooled.probabilities[:, 1]).min() < 0 < np.diff(pooled.probabilities[:, 1]).max()
+    assert np.array_equal(band(curve, pooled), np.percentile(drawn, [2.5, 97.5], axis=0))
+
+
 def test_the_band_of_precision_holds_the_curve_and_grows_with_fewer_patients():
     pooled = made_pooled(0, exams=120)
     low, high = band(precision_recall, pooled)

@@ -78,6 +78,8 @@ def treat_all(pooled: Pooled) -> Floats:
 
 def band(curve: Callable[[Pooled, Floats | None], Floats], pooled: Pooled) -> tuple[Floats, Floats]:
     """Return the pointwise 2.5 % and 97.5 % quantiles of the curves of resampled patients."""
+    # in order, each curve is sorted in one pass
+    pooled = pooled.at(np.argsort(-pooled.probabilities[:, 1], kind="stable").tolist())
     _, patient = np.unique(pooled.patient_ids, return_inverse=True)
     number = int(patient.max()) + 1
     generator = np.random.default_rng(0)
