@@ -11,6 +11,7 @@ import difflib
 import math
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -42,7 +43,7 @@ _NO_TEXT = {
 """First bytes of files that are called tables by mistake → what they are, and what to do."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _COMMA, _POINT = re.compile(r"[+-]?\d*,\d+"), re.compile(r"[+-]?\d*\.\d+")
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", ".", "-", "--", "–", "—")
@@ -62,7 +63,7 @@ class Row:
         where: file and number of the row's last line (the first line of the file is 1), for messages.
         cells: as in the file.
         positions: column → position in ``cells``, or ``TWICE``.
-        commas: tells whether ``1,234`` is a fraction; None where no number has a decimal comma.
+        commas: tells whether ``1,234`` and ``1.234`` are fractions; None where no number has a decimal comma.
         torn: why its cells cannot be told apart; empty for a good row.
     """
 
@@ -107,11 +108,11 @@ class Row:
         except ValueError:
             number = math.nan
         if abs(number) <= LARGEST and "_" not in cell:
-            if self.commas is not None and _THOUSANDS.fullmatch(cell) and not self.commas.are_decimal():
+            if self.commas is not None and self.commas.leave_open(self.positions[column], cell):
                 raise DataError(
-                    f"{self.where}: {column} is {cell[:40]!r}, which may be {cell.replace(',', '')[:40]} or "
+                    f"{self.where}: {column} is {cell[:40]!r}, which may be {re.sub('[,.]', '', cell)[:40]} or "
                     f"{cell.replace(',', '.')[:40]}; expected numbers without a separator of thousands; write "
-                    "fractions with a point"
+                    "all fractions of the table with a point"
                 )
             return number
         if may_be_lost and is_missing(cell):
@@ -152,28 +153,46 @@ def beginning_with(beginning: str, columns: Iterable[str], table: Path) -> dict[
 
 
 class _Commas:
-    """Tell, from all numbers of a table, whether a comma before three digits is a decimal comma."""
+    """Tell, from the numbers of a table, whether a comma or a point before three digits begins a fraction.
+
+    The numbers of its own column count first: ``0,5`` can be nothing but a fraction, and ``0.5`` neither.
+    """
 
     def __init__(self, table: "Table") -> None:
         self._table = table
-        self._answer: bool | None = None
+        self._looked = False
+        self._commas: set[int] = set()
+        self._points: set[int] = set()
+        self._any_point = False
 
-    def are_decimal(self) -> bool:
-        """Whether some number has a comma that can be nothing else, or semicolons separate, and none has a point."""
-        if self._answer is None:
-            self._answer = self._look()
-        return self._answer
+    def leave_open(self, position: int, number: str) -> bool:
+        """Whether a number may as well be a thousand times larger, for all that its column and the table say."""
+        if not _THOUSANDS.fullmatch(number):
+            return False
+        if not self._looked:
+            self._look()
+            self._looked = True
+        if "." in number:
+            return position in self._commas or bool(self._commas and position not in self._points)
+        if position in self._commas or position in self._points:
+            return position in self._points
+        return self._any_point or not (self._commas or self._table.separator == ";")
 
-    def _look(self) -> bool:
-        found = self._table.separator == ";"
+    def _look(self) -> None:
+        """Find the columns with numbers whose comma or point can be nothing but a decimal one."""
         with self._table.path.open(encoding=self._table.encoding, newline="") as file:
-            for line in _lines(file, self._table.path):
-                for cell in line.rstrip("\r\n").split(self._table.separator):
-                    number = cell.strip(' "')
-                    if _POINT.fullmatch(number):
-                        return False
-                    found = found or bool(_COMMA.fullmatch(number) and not _THOUSANDS.fullmatch(number))
-        return found
+            if not any(_COMMA.search(line) for line in _lines(file, self._table.path)):
+                return
+        with suppress(DataError):  # of a row, which says it when it is read
+            for row in self._table.rows(torn=True):
+                for position, cell in enumerate(() if row.torn else row.cells):
+                    number = cell.strip()
+                    if _COMMA.fullmatch(number) and not _THOUSANDS.fullmatch(number):
+                        self._commas.add(position)
+                    elif _POINT.fullmatch(number):
+                        self._any_point = True
+                        if not _THOUSANDS.fullmatch(number):
+                            self._points.add(position)
 
 
 @dataclass(frozen=True, slots=True)

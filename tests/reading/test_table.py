@@ -132,7 +132,16 @@ def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_p
         ('"a"\t"b"\n"1,234"\t"12,5"\n', 1.234),
         ("a;b\n1,234;2\n", 1.234),
         ("a\tb\n0,234\t7\n", 0.234),
-        ("a\tb\n1.234\t7,5\n", 1.234),
+        ("a\tb\n1.234\t7.5\n", 1.234),
+        ("a;b\n1.234;2\n", 1.234),
+        ("a\tb\n1.234\t7,5\n0.5\t8,5\n", 1.234),  # this column has points, the other commas
+        ("a\tb\n1,250\t0.5\n12,5\t3.25\n", 1.25),  # and the other way round
+        ("a\tb\n1,250\t2.500\n12,5\t3.500\n", 1.25),
+        ("a\tb\n1.234\t7,5\n", None),
+        ("a\tb\n1.234\t7\n12,5\t8\n", None),
+        ("a\tb\n1.234\t7\n12,5\t8\n0.5\t8\n", None),
+        ("a\tb\n1,234\t7\n12,5\t8\n0.5\t8\n", None),
+        ("a\tb\n1,234\t7,5\n0.5\t8,5\n", None),
         ("a\tb\n-12,500\t7\n", None),
         ("a\tb\n1,234\t2\n", None),
         ("a\tb\n1,234\t567,890\n", None),
