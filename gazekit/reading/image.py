@@ -44,6 +44,7 @@ class Picture:
         states_full_scale: whether the file states the white value; the values are then scaled to make it 65535.
         orientation: what its EXIF data ask viewers to do: 1 nothing, 2 … 8 to mirror or turn it.
         is_lossy: whether its compression changes values.
+        seen: ``[H, W]``, pixels that are not wholly transparent; None if all are seen.
     """
 
     values: Array
@@ -51,6 +52,7 @@ class Picture:
     states_full_scale: bool = False
     orientation: int = 1
     is_lossy: bool = False
+    seen: Array | None = None
 
     @property
     def needs_depth(self) -> bool:
@@ -109,6 +111,8 @@ def read_image(
 def read_values(path: Path) -> tuple[Array, bool]:
     """Read the values as they are stored, without any window, slope or inversion, which only a display needs.
 
+    Transparent pixels are 0, whatever colour lies under them; where the others are all black, they are 1.
+
     Returns:
         ``[H, W]``, in colour ``[H, W, 3]``, and whether the compression may have changed them.
 
@@ -119,7 +123,11 @@ def read_values(path: Path) -> tuple[Array, bool]:
     if is_dicom(path):
         return read_dicom_values(path)
     picture = read_picture(path, colour=True)
-    return picture.values, picture.is_lossy
+    if picture.seen is None:
+        return picture.values, picture.is_lossy
+    seen = picture.seen if picture.values.ndim == 2 else picture.seen[..., None]
+    values: Array = np.where(seen, picture.values, 0)
+    return values if values.any() else picture.seen.astype(np.uint8), picture.is_lossy
 
 
 def read_picture(path: Path, *, colour: bool = False) -> Picture:
@@ -176,6 +184,7 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
                 is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
                 states_full_scale=states_full_scale,
                 orientation=_orientation(picture),
+                seen=_seen(picture),
                 is_lossy=picture.format == "JPEG" or "jpeg" in str(picture.info.get("compression")),
             )
     except DataError:
@@ -191,6 +200,14 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
         raise DataError(f"{path}: more pixels than an image of this field has; expected one image") from None
     except Exception:  # Pillow raises whatever its parsing of a damaged header runs into
         raise DataError(f"{path}: the image is damaged or truncated; copy it again from its source") from None
+
+
+def _seen(picture: ImageFile) -> Array | None:
+    """Return the pixels ``[H, W]`` that are not wholly transparent, None if none is."""
+    if not picture.has_transparency_data:
+        return None
+    seen = np.asarray(picture.convert("RGBA").getchannel("A")) > 0
+    return None if seen.all() else seen
 
 
 def _orientation(picture: ImageFile) -> int:

@@ -379,6 +379,17 @@ def test_a_window_without_width_gives_way_to_the_next_or_to_the_range(path, ramp
     np.testing.assert_allclose(first.ravel(), expected, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize("word", ["linear", "Linear ", "linear_exact", "sigmoid"])
+@pytest.mark.parametrize("width", [0, 0.5, 700])
+def test_a_function_in_small_letters_is_that_in_capitals(path, ramp, word, width):
+    window = {"WindowCenter": 900, "WindowWidth": width}
+    expected = read_dicom(write(path, ramp, **window, VOILUTFunction=word.strip().upper())).pixels
+    np.testing.assert_array_equal(
+        read_dicom(write(path, ramp, **window, VOILUTFunction=word)).pixels, expected
+    )
+
+
 def test_a_window_of_width_1_counts(path, ramp):
     """The narrowest that the function LINEAR allows: black below, white from the centre on."""
     found = read_dicom(write(path, ramp, WindowCenter=900, WindowWidth=1)).pixels

@@ -146,3 +146,32 @@ def test_a_mask_of_another_size_is_refused_or_stretched_on_request(tmp_path):
         lesion_mask([MaskFile(tmp_path / "m.png")], (20, 40))
     stretched = lesion_mask([MaskFile(tmp_path / "m.png", resize=True)], (20, 40))
     assert stretched[:10, 20:].all() and stretched.sum() == 200
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+@pytest.mark.parametrize(
+    ("under", "lesion", "opacity"), [(255, 255, 255), (0, 0, 255), (200, 90, 1), (0, 255, 128)]
+)
+def test_what_is_transparent_in_a_mask_is_no_lesion(tmp_path, mode, under, lesion, opacity):
+    """White on transparent white, black on transparent black, a faint overlay; the colour beneath says nothing."""
+    expected = np.zeros(SHAPE, dtype=bool)
+    expected[3:9, 4:12] = True
+    grey, alpha = np.where(expected, lesion, under), np.where(expected, opacity, 0)
+    pixels = np.stack([grey, grey, grey, alpha], axis=-1).astype(np.uint8)
+    picture = Image.fromarray(pixels)
+    if mode == "PA":  # a palette whose first entry is transparent
+        picture = Image.fromarray(expected.astype(np.uint8), "P")
+        picture.putpalette([under] * 3 + [lesion] * 3)
+        picture.save(tmp_path / "mask.png", transparency=bytes([0, opacity]))
+    else:
+        picture.convert(mode).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(lesion_mask([MaskFile(tmp_path / "mask.png")], SHAPE), expected)
+
+
+def test_a_mask_with_an_alpha_channel_that_hides_nothing_is_read_by_its_values(tmp_path):
+    pixels = np.full((*SHAPE, 4), 255, dtype=np.uint8)
+    pixels[..., :3] = 0
+    pixels[3:9, 4:12, 0] = 7
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    found = lesion_mask([MaskFile(tmp_path / "mask.png")], SHAPE)
+    assert found.sum() == 48 and found[3:9, 4:12].all()

@@ -63,7 +63,7 @@ def open_dicom(path: Path) -> Dataset:
         dataset = _read(path, (*_IMAGE, *_GREY, *_ABOUT, *_PIXELS, *_OVERLAY_BITS, *FUNCTIONAL_GROUPS))
         _drop_empty(dataset)
         lift_functional_groups(dataset)
-        _strip_words(dataset)
+        _spell_words(dataset)
         _complete_grey_scale(dataset)
         _check_is_grey_image(dataset, path)
     return dataset
@@ -163,11 +163,11 @@ def _drop_empty(dataset: Dataset) -> None:
             del dataset[element.tag]
 
 
-def _strip_words(dataset: Dataset) -> None:
-    """Remove blanks around words, before them too: they say nothing. Source: DICOM PS3.5 6.2, CS."""
+def _spell_words(dataset: Dataset) -> None:
+    """Write words in capitals, as they must be, without the blanks around them. Source: DICOM PS3.5 6.2, CS."""
     for name in _WORDS:
         if isinstance(dataset.get(name), str):
-            setattr(dataset, name, text_of(dataset, name))
+            setattr(dataset, name, text_of(dataset, name).upper())
 
 
 def _complete_grey_scale(dataset: Dataset) -> None:

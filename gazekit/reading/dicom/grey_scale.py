@@ -141,7 +141,7 @@ def _looked_up(table: Dataset, values: Array, dataset: Dataset) -> tuple[Floats,
 
 def _by_window(dataset: Dataset, modality: Floats, index: int) -> Floats:
     """Apply LINEAR, LINEAR_EXACT or SIGMOID, scaled by its outputs far below and far above the window."""
-    function = str(dataset.get("VOILUTFunction", FUNCTIONS[0])).upper()
+    function = str(dataset.get("VOILUTFunction", FUNCTIONS[0]))
     if function not in FUNCTIONS:
         raise DataError(
             f"VOILUTFunction is {printable(function)}; expected {', '.join(FUNCTIONS)}; choose the window range"
