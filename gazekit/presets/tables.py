@@ -1,7 +1,8 @@
 """The tables of a preset: every key with its type, range and default."""
 
+import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -313,6 +314,16 @@ COMMON_SPACE: Space = {"training.learning_rate": ValueRange(low=1e-5, high=1e-2,
 """The space of a preset that declares none."""
 
 
+def has_twice(values: Sequence[Any]) -> bool:
+    """Whether a value comes twice; 1 and true differ, and NaN is one value."""
+    lost = [isinstance(each, float) and math.isnan(each) for each in values]
+    told_apart = [
+        (isinstance(each, bool), is_lost, 0 if is_lost else each)
+        for each, is_lost in zip(values, lost, strict=True)
+    ]
+    return any(told_apart.count(each) > 1 for each in told_apart)
+
+
 def read_space(value: Any) -> Space:
     """Read the table ``tune``. Raises ValueError: an entry is neither a list of values nor a range."""
     if isinstance(value, Mapping):
@@ -334,7 +345,7 @@ def _axes(table: Mapping[str, Any], above: str) -> Iterator[tuple[str, ValueRang
                 raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
         elif isinstance(axis, Mapping):
             yield from _axes(axis, f"{key}.")
-        elif isinstance(axis, list | tuple) and axis and all(axis.count(each) == 1 for each in axis):
+        elif isinstance(axis, list | tuple) and axis and not has_twice(axis):
             yield key, tuple(axis)
         else:
             raise ValueError(

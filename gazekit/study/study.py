@@ -3,7 +3,9 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -21,6 +23,7 @@ from gazekit.study.grid import RunTask, run_tasks
 from gazekit.study.launch.launch import launch
 from gazekit.study.running import check_own, is_finished
 from gazekit.study.settings import StudySettings, resolve_presets
+from gazekit.study.tuning.sampling import changes, values_to_check
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +121,7 @@ def open_study(
         tuned=kind == "benchmark" and settings.tune is not None,
     )
     if adds:
-        _check_weights(tasks, presets, data, registry)
+        _check_weights(tasks, _started_from(settings, presets, registry), data, registry)
     enter(folder, kind, settings, presets, made, data, registry, adds=adds)
     only = {fold: split for fold, (_, split) in made.items()}
     study = Study(folder, settings, registry, presets, data, only, data_of, tuple(tasks))
@@ -130,20 +133,29 @@ def open_study(
 
 
 def _check_weights(
-    tasks: Sequence[RunTask], presets: Mapping[str, Preset], data: StudyData, registry: Registry
+    tasks: Sequence[RunTask],
+    presets: Mapping[str, Sequence[Preset]],
+    data: StudyData,
+    registry: Registry,
 ) -> None:
-    """Raise ConfigurationError naming each missing file of weights that a run has yet to start from."""
+    """Raise ConfigurationError naming each missing file of weights that a run has yet to start from.
+
+    Args:
+        tasks: the runs.
+        presets: system → its preset, and with other values where it is tuned.
+        data, registry: of the study.
+    """
     to_start = [task.system for task in tasks if not (task.path / "run.json").exists()]
     missing: list[str] = []
     for system in dict.fromkeys(to_start):
         dataset = data.of(system, next(iter(data.sets)))
-        found = weights_files(
-            *(presets[system], registry),
-            classes=len(dataset.classes),
-            in_channels=dataset.settings.channels,
-            targets=dataset.target_classes,
-            size=dataset.settings.size,
-        )
+        known = {
+            "classes": len(dataset.classes),
+            "in_channels": dataset.settings.channels,
+            "targets": dataset.target_classes,
+            "size": dataset.settings.size,
+        }
+        found = set[Path]().union(*(weights_files(each, registry, **known) for each in presets[system]))
         missing += [
             f"system '{system}': {path}: no such file; expected the weights that its backbone starts from: put them "
             "there, or change its backbone.weights"
@@ -152,6 +164,24 @@ def _check_weights(
         ]
     if missing:
         raise ConfigurationError("\n".join(missing))
+
+
+def _started_from(
+    settings: StudySettings, presets: Mapping[str, Preset], registry: Registry
+) -> dict[str, list[Preset]]:
+    """Return the preset of each system, and where it is tuned those with each value that may name a file."""
+    found = {name: [preset] for name, preset in presets.items()}
+    for system in settings.systems if settings.tune else ():
+        space = (settings.tune and settings.tune.space) or presets[system.name].space
+        first = {key: values_to_check(axis)[0] for key, axis in space.items()}
+        for key, value in ((key, value) for key, axis in space.items() for value in values_to_check(axis)):
+            for point in ({key: value}, first | {key: value}) if isinstance(value, str) else ():
+                items = (*settings.changes, *system.changes, *changes(point))
+                with suppress(ConfigurationError):  # a value may need those of other keys
+                    found[system.name].append(
+                        registry.preset(system.preset, environment=os.environ, overrides=items)
+                    )
+    return found
 
 
 def finish(

@@ -189,9 +189,29 @@ def test_a_sampler_that_cannot_draw_is_refused(tuned):
     assert "loss.gaze_weight=lots: " in gazekit(*wrong, code=2).stderr
 
 
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_weights_of_a_point_that_are_not_there_are_said_before_the_first_run(tmp_path, dataset, sampler):
+    lost = tmp_path / "lost.safetensors"
+    options = ("--grid", f"backbone.weights=none,{lost}", "--sampler", sampler, "--folds", 2, "--trials", 2)
+    data = ("--preset", "late_concat", "--data", dataset.root, "--out", tmp_path / "out")
+    said = gazekit("tune", *data, *options, *CHANGES, code=2).stderr
+    assert f"{lost}: no such file; expected the weights that its backbone starts from" in said
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
 @pytest.mark.parametrize(
     "items",
-    [["a"], ["a="], ["=1"], ["a=1,,2"], ["a=1,1"], ["a=1e-2,0.01"], ["a=[1, 2],[1,2]"], ["a=1", "a=2"]],
+    [
+        ["a"],
+        ["a="],
+        ["=1"],
+        ["a=1,,2"],
+        ["a=1,1"],
+        ["a=1e-2,0.01"],
+        ["a=nan,+nan"],
+        ["a=[1, 2],[1,2]"],
+        ["a=1", "a=2"],
+    ],
 )
 def test_a_grid_that_says_nothing_or_something_twice_is_refused(items):
     with pytest.raises(ConfigurationError, match="--grid"):

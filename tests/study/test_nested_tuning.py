@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -302,6 +303,25 @@ def test_a_space_that_cannot_be_is_refused_before_anything_is_written(
     with pytest.raises(ConfigurationError, match="cannot be tuned") as refused:
         check_spaces(settings_of(dataset.root, split, space=space, trials=trials), registry, {})
     assert said in str(refused.value)
+
+
+def test_a_value_twice_in_a_space_is_refused(dataset: PreparedDataset, split: Path) -> None:
+    with pytest.raises(ConfigurationError, match="expected a list of different values"):
+        settings_of(dataset.root, split, space={"loss.gaze_weight": [math.nan, float("nan")]})
+    assert settings_of(dataset.root, split, space={"loss.gaze_weight": [True, 1]}).tune
+
+
+def test_weights_that_a_space_names_are_looked_for_before_the_first_run(
+    dataset: PreparedDataset, split: Path, registry: Registry, tmp_path: Path
+) -> None:
+    lost = str(tmp_path / "lost.safetensors")
+    space = {"backbone.weights": ["none", lost]}
+    settings = settings_of(dataset.root, split, rows=("late_concat", "mammonet"), space=space, trials=2)
+    folder = StudyFolder(tmp_path / "out")
+    with pytest.raises(ConfigurationError) as refused, folder.lock():
+        open_study(folder, settings, registry, device=CPU)
+    assert f"system 'mammonet': {lost}: no such file; expected the weights" in str(refused.value)
+    assert not list((tmp_path / "out").rglob("*.toml"))
 
 
 def test_the_spaces_of_all_presets_can_be_tuned(

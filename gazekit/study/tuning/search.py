@@ -14,7 +14,7 @@ from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.presets.layers import plain_options
 from gazekit.presets.preset import Preset
-from gazekit.presets.tables import Space, ValueRange
+from gazekit.presets.tables import Space, ValueRange, has_twice
 from gazekit.runs.best_epoch import Select
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.settings import TuneSettings
@@ -116,8 +116,7 @@ def grid_axes(items: Sequence[str]) -> dict[str, list[str]]:
                 f"--grid {item}: expected key.path=value,value, e.g. loss.gaze_weight=0.1,0.5,2"
             )
         read = [plain_options([f"{key}={value}"], "--grid")[key.strip()] for value in values]
-        told_apart = [(isinstance(each, bool), each) for each in read]
-        if key.strip() in axes or any(told_apart.count(each) > 1 for each in told_apart):
+        if key.strip() in axes or has_twice(read):
             raise ConfigurationError(f"--grid {item}: a key or a value comes twice; expected each once")
         axes[key.strip()] = values
     return axes
