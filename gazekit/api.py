@@ -44,7 +44,7 @@ from gazekit.runs.explain_check.check import check_explanations
 from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
 from gazekit.runs.files import EvaluatedPart
 from gazekit.runs.selection import Which
-from gazekit.runs.tracking import followed
+from gazekit.runs.tracking import check_trackers, followed
 from gazekit.runs.trained import Progress, Trained, check_ensemble, images_of, open_data, open_trained
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run
@@ -172,6 +172,7 @@ def train(
         DataError: the split is unusable, or gaze is to supervise and there is none.
     """
     registry = registry or load_registry()
+    check_trackers(registry, trackers)
     if not isinstance(preset, Preset):
         preset = registry.preset(preset, environment=os.environ, overrides=overrides)
     elif overrides:

@@ -373,8 +373,9 @@ class Tracker(Protocol):
     """Follows a training in another program; ``__init__()``, without options: it has its own, such as variables.
 
     It is called in the training's process, the writing one of several. One that raises is left out with one warning,
-    and the training goes on. Raise ConfigurationError in ``begin`` where something is missing, such as a package: it
-    ends the training before the first step.
+    and the training goes on. Raise ConfigurationError in ``begin`` where something is missing: it ends the training
+    before the first step. A tracker that needs a package may have a method ``check()``, which raises it where the
+    package is missing, before a run directory is made.
     """
 
     def begin(self, run: TrackedRun, tracked: str | None) -> str | None:

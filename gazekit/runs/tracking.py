@@ -92,8 +92,7 @@ class Tracking:
         self.warn = warn
         self.registry = registry
         self.preset = preset
-        listed = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
-        self.names = list(dict.fromkeys((*names, *listed))) if rank() == 0 else []
+        self.names = _asked_for(names) if rank() == 0 else []
         self.components = [registry.component("tracker", name) for name in self.names]
         self.following: list[_Following] = []
 
@@ -200,6 +199,21 @@ def _checked(tracked: object) -> str | None:
         f"begin returned {str(tracked)[:40]!r} ({type(tracked).__name__}); expected an id as a text of at most "
         f"{_LONGEST} characters, or None"
     )
+
+
+def _asked_for(names: Sequence[str]) -> list[str]:
+    """Return these names of trackers and those of ``GAZEKIT_TRACKERS``, each once."""
+    listed = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+    return list(dict.fromkeys((*names, *listed)))
+
+
+def check_trackers(registry: "Registry", names: Sequence[str]) -> None:
+    """Raise ConfigurationError if a tracker, of these or of ``GAZEKIT_TRACKERS``, is not there or lacks a package."""
+    for component in [registry.component("tracker", name) for name in _asked_for(names)]:
+        check = getattr(component.value(), "check", None)
+        if check is not None:
+            with foreign_code(component.provenance):
+                check()
 
 
 @contextmanager

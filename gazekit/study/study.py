@@ -15,6 +15,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import Split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
+from gazekit.runs.tracking import check_trackers
 from gazekit.study.cost import step_ratios
 from gazekit.study.data import StudyData, open_data
 from gazekit.study.folder import StudyFolder, StudyKind, enter, join_earlier
@@ -121,6 +122,7 @@ def open_study(
         tuned=kind == "benchmark" and settings.tune is not None,
     )
     if adds:
+        check_trackers(registry, ())
         _check_weights(tasks, _started_from(settings, presets, registry), data, registry)
     enter(folder, kind, settings, presets, made, data, registry, adds=adds)
     only = {fold: split for fold, (_, split) in made.items()}

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from command_line import TINY, gazekit
 
+import gazekit as python
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.component import Provenance
@@ -214,3 +215,13 @@ def test_a_training_with_a_tracker_that_is_not_installed_says_how_to_install_it(
     common = ["--data", dataset.root, "--out", tmp_path / "run", *TINY, "--epochs", 1]
     said = gazekit("train", "mammonet_small", *common, "--tracker", "mlflow", code=2).stderr
     assert "--tracker mlflow: mlflow is not installed: pip install" in said
+    assert not (tmp_path / "run").exists()
+    study = ("benchmark", "--preset", "late_concat", "--data", dataset.root, "--out", tmp_path / "study")
+    said = gazekit(*study, code=2, GAZEKIT_TRACKERS="mlflow").stderr
+    assert "--tracker mlflow: mlflow is not installed: pip install" in said
+    assert not (tmp_path / "study").exists()
+    with pytest.raises(ConfigurationError, match="mlflow is not installed"):
+        python.train("mammonet_small", dataset, tmp_path / "run", trackers=["mlflow"])
+    assert not (tmp_path / "run").exists()
+    said = gazekit("train", "mammonet_small", *common, "--tracker", "mlfow", code=2).stderr
+    assert "mlfow" in said and not (tmp_path / "run").exists()

@@ -105,6 +105,7 @@ def train(
     """
     from gazekit.distributed.torchrun import is_writer
     from gazekit.presets.layers import override_layer
+    from gazekit.runs.tracking import check_trackers
     from gazekit.training.signals import stop_on_signals
 
     override_layer(overrides or ())  # a value without its --set takes the place of the preset's name
@@ -124,10 +125,12 @@ def train(
         ),
     ]
     layers = {"config": config, "environment": os.environ, "overrides": overrides}
+    asked_for = [*(trackers or ()), *(["tensorboard"] if tensorboard else ())]
     with ExitStack() as stack:
         run = signals = None
         if is_writer():
             signals = stack.enter_context(stop_on_signals(patient=False))
+            check_trackers(console.registry(), asked_for)
             asked = AskedRun(
                 out=out,
                 preset=name or preset,
@@ -147,7 +150,6 @@ def train(
         stack.enter_context(_joined(device))
         signals = signals or stack.enter_context(stop_on_signals())
         signals.patient = True
-        asked_for = [*(trackers or ()), *(["tensorboard"] if tensorboard else ())]
         _run(_same_for_all(run), data, device, signals, trackers=asked_for)
 
 

@@ -25,18 +25,24 @@ class MLflow:
     client: Any
     run_id: str
 
+    def check(self) -> None:
+        """Raise ConfigurationError if its package is not installed."""
+        try:
+            import mlflow  # noqa: F401
+        except ImportError:
+            raise ConfigurationError(
+                f"--tracker mlflow: mlflow is not installed: {install_command('mlflow')}"
+            ) from None
+
     def begin(self, run: TrackedRun, tracked: str | None) -> str:
         """Make a run, or open the one of this training again."""
         uri = os.environ.get("MLFLOW_TRACKING_URI") or (Path.cwd() / "mlruns").as_uri()
         if uri.startswith("file:"):
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        try:
-            from mlflow import MlflowClient
-            from mlflow.entities import Param
-        except ImportError:
-            raise ConfigurationError(
-                f"--tracker mlflow: mlflow is not installed: {install_command('mlflow')}"
-            ) from None
+        self.check()
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
         self.client = MlflowClient(tracking_uri=uri)
         if tracked is not None:
             self.run_id = tracked

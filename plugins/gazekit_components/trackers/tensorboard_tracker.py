@@ -18,14 +18,20 @@ class TensorBoard:
 
     writer: Any
 
-    def begin(self, run: TrackedRun, tracked: str | None) -> None:  # noqa: ARG002
-        """Remove earlier files; every epoch comes again."""
+    def check(self) -> None:
+        """Raise ConfigurationError if its package is not installed."""
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            import torch.utils.tensorboard  # noqa: F401
         except ImportError:
             raise ConfigurationError(
                 f"--tensorboard: tensorboard is not installed: {install_command('tensorboard')}"
             ) from None
+
+    def begin(self, run: TrackedRun, tracked: str | None) -> None:  # noqa: ARG002
+        """Remove earlier files; every epoch comes again."""
+        self.check()
+        from torch.utils.tensorboard import SummaryWriter
+
         folder = run.path / "tensorboard"
         check_folder(folder)
         with disk_errors(run.path):

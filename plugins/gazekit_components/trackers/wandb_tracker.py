@@ -18,14 +18,20 @@ class WeightsAndBiases:
 
     run: Any
 
-    def begin(self, run: TrackedRun, tracked: str | None) -> str:
-        """Begin a run, or go on with the one of this training."""
+    def check(self) -> None:
+        """Raise ConfigurationError if its package is not installed."""
         try:
-            import wandb
+            import wandb  # noqa: F401
         except ImportError:
             raise ConfigurationError(
                 f"--tracker wandb: wandb is not installed: {install_command('wandb')}"
             ) from None
+
+    def begin(self, run: TrackedRun, tracked: str | None) -> str:
+        """Begin a run, or go on with the one of this training."""
+        self.check()
+        import wandb
+
         run.folder.mkdir(parents=True, exist_ok=True)
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or "gazekit",
