@@ -54,10 +54,14 @@ KINDS = (
 )
 _JSON = UnreadableForm("JSON", f"{_AS_TABLE} (pandas.read_json(FILE, lines=True).to_csv for JSON lines)")
 _LOOKED_AT = 4096
+_LARGEST_DESCRIPTION = 2**20
+"""Bytes."""
+_FEW = 20
+"""Members of a list that describes; rows of gaze are more."""
 
 
 def remedy_of(path: Path) -> str | None:
-    """Return a sentence with file, kind and remedy; None for any other or unreadable file."""
+    """Return a sentence with file, kind and remedy; None for any other or unreadable file, and one that describes."""
     try:
         require_regular_file(path)
         with path.open("rb") as file:
@@ -67,13 +71,30 @@ def remedy_of(path: Path) -> str | None:
     name = path.name.lower()
     for kind in (*KINDS, _JSON):
         is_it = (
-            _is_json(start)
+            _is_json(start) and not _describes(path)
             if kind is _JSON
             else start.startswith(kind.starts) or name.endswith(kind.suffixes)
         )
         if is_it:
             return f"{path}: not a gaze recording as it is, but {kind.name}; {kind.remedy}"
     return None
+
+
+def _describes(path: Path) -> bool:
+    """Whether a JSON file is one object without a long list: it describes a data set, and holds no rows of gaze."""
+    try:
+        if path.stat().st_size > _LARGEST_DESCRIPTION:
+            return False
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    waiting: list[object] = [found]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list) and len(each) > _FEW:
+            return False
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return isinstance(found, dict)
 
 
 def _is_json(start: bytes) -> bool:

@@ -389,9 +389,15 @@ def _repeated_readers(recordings: Sequence[Recording]) -> Iterator[str]:
 def _finished(path: Path, raw: RawImage, geometry: Geometry) -> Grey:
     """A heat map that the data bring as an image, cut and resized like the image it lies on, with a maximum of 1.
 
-    Raises: DataError: it has another shape, or is empty there.
+    Raises: DataError: it has another shape or is in colour, or is empty there.
     """
-    pixels = read_image(path).pixels  # window and bit depth of the data set are those of its images
+    found = read_image(path, colour=True)  # window and bit depth of the data set are those of its images
+    if found.colour is not None and (found.colour != found.colour[0]).any():
+        raise DataError(
+            f"{path}: the heat map is in colour; expected grey, brighter where gaze was longer; save it before it is "
+            "coloured"
+        )
+    pixels = found.pixels
     if pixels.shape != raw.pixels.shape:
         raise DataError(
             f"{path}: a heat map of {pixels.shape[1]} x {pixels.shape[0]} pixels on an image of "

@@ -10,6 +10,7 @@ from gaze_formats import READERS
 from gazekit_datasets.gaze_readers.bids import Bids
 
 from gazekit.errors import DataError
+from gazekit.gaze.collecting import find_files
 from gazekit.gaze.formats import gaze_files, nothing_read
 
 EYE = {
@@ -208,6 +209,16 @@ def test_the_cyclopean_eye_speaks_for_both(study):
     assert [path.name for path in others] == ["dataset_description.json"]  # sidecars are read, not left out
     ((found,),) = [recordings for file in files if (recordings := file.read())]
     assert (found.source, found.x.tolist()) == (third, [1])
+
+
+def test_what_describes_a_data_set_is_told_as_no_gaze_without_a_remedy(study):
+    study.eye()
+    study.write(study.root / "participants.json", {"age": {"Units": "year", "Levels": ["a", "b"]}})
+    study.write(study.root / "rows.json", {"x": list(range(40))})
+    warned = []
+    find_files(study.root, READERS, warned.append)
+    assert len(warned) == 2 and "skipped: dataset_description.json, participants.json, rows.json" in warned[0]
+    assert "rows.json: not a gaze recording as it is, but JSON" in warned[1]
 
 
 def test_an_eye_that_is_read_with_another_says_with_which(study):

@@ -55,6 +55,14 @@ def black(exam):
     return path
 
 
+def coloured(exam):
+    path = exam.images["cc"].with_name("0_heat.png")
+    pixels = np.zeros((160, 120, 3), dtype=np.uint8)
+    pixels[40:80, 30:60] = (255, 128, 0)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
 FAULTS = {
     "missing view": (lambda e: replace(e, images={"cc": e.images["cc"]}), "missing view mlo"),
     "missing file": (
@@ -85,6 +93,10 @@ GAZE_FAULTS = {
     "heat map": (
         lambda e: replace(e, gaze={}, heat_maps={"cc": black(e)}),
         "0_heat.png: the heat map is empty",
+    ),
+    "heat map in colour": (
+        lambda e: replace(e, gaze={}, heat_maps={"cc": coloured(e)}),
+        "0_heat.png: the heat map is in colour; expected grey, brighter where gaze was longer; save it before it is",
     ),
     "outside": (lambda e: other_gaze(e, "-500,20"), "outside the image"),
 }
