@@ -13,8 +13,10 @@ import pytest
 from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
 from pydicom.datadict import DicomDictionary
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from gazekit.exporting.dicom import AttentionSource, Findings, write_exam
+from gazekit.exporting.dicom.source_header import read_source
 from gazekit.records.geometry import Geometry
 from gazekit.reporting.drawing.placement import ShownPlacement
 
@@ -175,6 +177,55 @@ def test_an_enhanced_object_of_one_frame_gets_its_objects(
     assert np.squeeze(segmentation.pixel_array).shape == (source.Rows, source.Columns)
 
 
+LOSSY = {
+    "LossyImageCompression": "01",
+    "LossyImageCompressionRatio": [20, 10],
+    "LossyImageCompressionMethod": ["ISO_10918_1", "ISO_15444_1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "carried"),
+    [
+        (LOSSY | {"BurnedInAnnotation": "YES"}, LOSSY | {"BurnedInAnnotation": "YES"}),
+        ({"LossyImageCompression": "00", "BurnedInAnnotation": "NO"},) * 2,
+        ({}, {}),
+        (
+            {"LossyImageCompression": "2", "LossyImageCompressionMethod": "JPEG", "BurnedInAnnotation": "Y"},
+            {},
+        ),
+    ],
+)
+def test_lost_detail_and_burnt_in_text_of_the_source_are_said_of_what_is_made_from_it(
+    tmp_path: Path, given: dict[str, object], carried: dict[str, object]
+) -> None:
+    """Once lossy, always lossy (DICOM PS3.3 C.7.6.1.1.5); and film that shows a name is not to be called free of it."""
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1", "Modality": "MG"}
+    path = write_mammogram(tmp_path / "m", **uids, **given)
+    view = AttentionSource(path, "first", Geometry.fit((0, 0, 48, 64), (16, 16)), np.eye(4, dtype=np.float32))
+    found = Findings({"benign": 0.2, "malignant": 0.8}, "malignant", "malignant", "model", 0.5)
+    remarks = write_exam(tmp_path / "d", "e", {"cc": view}, found).remarks
+    assert [word for word in given if word in "".join(remarks)] == ([] if carried else [*given])
+    capture, segmentation = (
+        pydicom.dcmread(tmp_path / "d" / f"e_cc_{kind}.dcm") for kind in ("capture", "segmentation")
+    )
+    said = {word: capture[word].value for word in (*LOSSY, "BurnedInAnnotation") if word in capture}
+    assert said == carried
+    assert segmentation.LossyImageCompression == carried.get("LossyImageCompression", "00")
+    assert segmentation.get("LossyImageCompressionRatio") == carried.get("LossyImageCompressionRatio")
+
+
+@pytest.mark.parametrize(("syntax", "said"), [(JPEGBaseline8Bit, "01"), (JPEG2000Lossless, None)])
+def test_a_compression_that_always_changes_values_needs_no_tag_to_say_so(
+    mammograms: list[Path], tmp_path: Path, syntax: str, said: str | None
+) -> None:
+    header = pydicom.dcmread(mammograms[0], stop_before_pixels=True)
+    header.file_meta.TransferSyntaxUID = syntax
+    header.save_as(tmp_path / "header.dcm")
+    found, _ = read_source(tmp_path / "header.dcm", copy_patient=False)
+    assert found.get("LossyImageCompression") == said
+
+
 def referenced(dataset: pydicom.Dataset) -> set[str]:
     """All instances that an object refers to."""
     return {str(each.value) for each in dataset.iterall() if each.keyword == "ReferencedSOPInstanceUID"}
@@ -234,7 +285,6 @@ def test_the_report_of_a_calibrated_run_calls_by_its_threshold_and_says_it(
 
 
 def test_the_report_of_several_classes_has_no_threshold(mammograms: list[Path]) -> None:
-    from gazekit.exporting.dicom.source_header import read_source
     from gazekit.exporting.dicom.structured_report import structured_report
 
     header, _ = read_source(mammograms[0], copy_patient=False)
@@ -254,7 +304,7 @@ def test_a_caption_is_burnt_in_below_the_picture_on_request(
     left = (picture.shape[1] - width) // 2
     assert (picture[:height, left : left + width] == bare.pixel_array).all(), "the picture stays as it is"
     assert picture.shape[0] > height and (picture[height:] > 200).any(), "words stand below"
-    assert burnt.PixelSpacing == bare.PixelSpacing == [0.07, 0.07] and burnt.BurnedInAnnotation == "NO"
+    assert burnt.PixelSpacing == bare.PixelSpacing == [0.07, 0.07]
 
 
 FAULTS: dict[str, dict[str, object]] = {

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from gazekit.exporting.dicom.source_header import LOSSY
 from gazekit.exporting.dicom.words import NAME, VERSION, in_utf8, short
 
 
@@ -55,7 +56,10 @@ def secondary_capture(
     captured.SeriesDescription = captured.DerivationDescription = short(description)
     captured.ManufacturerModelName = NAME
     captured.SoftwareVersions = VERSION
-    captured.BurnedInAnnotation = "NO"  # identifying text of a patient: a caption has none
+    # a picture has what its source has: lost detail, and any name in its pixels (a caption has none)
+    for keyword in ("BurnedInAnnotation", *LOSSY):
+        if keyword in source:
+            captured[keyword] = source[keyword]
     captured.SourceImageSequence = Sequence([_reference(source)])
     return in_utf8(captured)
 

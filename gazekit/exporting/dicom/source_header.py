@@ -15,16 +15,24 @@ from pydicom.valuerep import validate_value
 from gazekit.errors import DataError
 from gazekit.reading.dicom.file import damage, open_tags
 from gazekit.reading.dicom.functional_groups import FUNCTIONAL_GROUPS, lift_functional_groups
+from gazekit.reading.dicom.pixels import ALWAYS_LOSSY
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _OF_THE_IMAGE = (
     *("Modality", "FrameOfReferenceUID", "PatientOrientation", "ImageLaterality"),
-    *("Laterality", "PixelSpacing", "ImagerPixelSpacing", "ImageType"),
+    *("Laterality", "PixelSpacing", "ImagerPixelSpacing", "ImageType", "BurnedInAnnotation"),
 )
-_SEXES = ("M", "F", "O")
-_SIDES = ("L", "R", "B", "U")
+LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_WORDS = {
+    "PatientSex": ("M", "F", "O"),
+    **dict.fromkeys(("ImageLaterality", "Laterality"), ("L", "R", "B", "U")),
+    "BurnedInAnnotation": ("YES", "NO"),
+    "LossyImageCompression": ("00", "01"),
+}
+_METHODS = re.compile(r"ISO_[0-9]+_[0-9]+")
+"""Defined terms of LossyImageCompressionMethod. Source: DICOM PS3.3 C.7.6.1.1.5.1."""
 _DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
 """Letters of a patient's directions; public sets of film mammograms put the view there instead."""
 
@@ -39,7 +47,7 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, 
         DataError: a unique identifier that is needed to refer to the image is missing or invalid.
     """
     header = open_tags(
-        path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *PATIENT, *STUDY, *FUNCTIONAL_GROUPS)
+        path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *LOSSY, *PATIENT, *STUDY, *FUNCTIONAL_GROUPS)
     )
     with damage(path, "its functional groups cannot be read"):
         lift_functional_groups(header)
@@ -54,7 +62,7 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, 
                 f"{path}: the DICOM header has no valid {name}, so nothing can refer to the image"
             )
         setattr(made, name, UID(str(value)))
-    for name in _OF_THE_IMAGE:
+    for name in (*_OF_THE_IMAGE, *LOSSY):
         value = _value(header, name)
         if value is not None:
             setattr(made, name, value)
@@ -68,6 +76,8 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, 
     with damage(path, "its Rows and Columns cannot be read"):
         made.Rows, made.Columns = int(header.Rows), int(header.Columns)
     _say_one_frame(made)
+    if made.file_meta.TransferSyntaxUID in ALWAYS_LOSSY:
+        made.LossyImageCompression = "01"
     return made, tuple(left_out)
 
 
@@ -107,13 +117,15 @@ def _value(header: Dataset, name: str) -> Any:
 
 def _is_meaningful(name: str, parts: Sequence[Any]) -> bool:
     """Check a value beyond its type: the number of parts, and the words allowed."""
-    if name in ("PatientSex", "ImageLaterality", "Laterality"):
-        return len(parts) == 1 and parts[0] in (_SEXES if name == "PatientSex" else _SIDES)
+    if name in _WORDS:
+        return len(parts) == 1 and parts[0] in _WORDS[name]
+    if name == "LossyImageCompressionMethod":
+        return all(_METHODS.fullmatch(each) for each in parts)
     if name in ("PixelSpacing", "ImagerPixelSpacing"):
         return len(parts) == 2 and all(side > 0 for side in parts)
     if name == "PatientOrientation":
         return len(parts) == 2 and all(_DIRECTIONS.fullmatch(str(each)) for each in parts)
-    return name == "ImageType" or len(parts) == 1
+    return name in ("ImageType", "LossyImageCompressionRatio") or len(parts) == 1
 
 
 def _parts(value: Any) -> Sequence[Any]:

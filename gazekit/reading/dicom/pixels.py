@@ -43,7 +43,9 @@ _DECODERS = (
 )
 """Transfer syntax → pydicom's decoder: the fastest that gazekit always installs (measured, see
 ``docs/pixels.md``); others are tried only if it fails."""
-_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
+ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
+"""Transfer syntaxes that change values."""
+_LOSSY = (*ALWAYS_LOSSY, JPEG2000, JPEG2000MC, HTJ2K)
 """Transfer syntaxes that may change values."""
 
 
