@@ -130,6 +130,7 @@ def test_a_capture_of_half_the_size_has_pixels_of_twice_the_spacing(
 ) -> None:
     """And the attention's negative values count as none."""
     uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1", "Modality": "MG"}
+    uids |= {"Laterality": "L"}
     path = write_mammogram(tmp_path / "m", side="L", seed=0, ImagerPixelSpacing=[0.07, 0.05], **uids)
     rows, columns = pydicom.dcmread(path).pixel_array.shape
     monkeypatch.setattr("gazekit.exporting.dicom.writing._LONGEST_SIDE", max(rows, columns) // 2)
@@ -141,7 +142,7 @@ def test_a_capture_of_half_the_size_has_pixels_of_twice_the_spacing(
     capture, segmentation = (
         pydicom.dcmread(tmp_path / "d" / f"e_cc_{kind}.dcm") for kind in ("capture", "segmentation")
     )
-    assert (capture.Rows, capture.Columns) == (rows // 2, columns // 2)
+    assert (capture.Rows, capture.Columns, capture.Laterality) == (rows // 2, columns // 2, "L")
     assert list(map(float, capture.PixelSpacing)) == pytest.approx([0.14, 0.1])
     values = np.squeeze(segmentation.pixel_array)
     assert values.max() == segmentation.MaximumFractionalValue and values[0, 0] == values[-1, -1] == 0
@@ -226,6 +227,37 @@ def test_a_compression_that_always_changes_values_needs_no_tag_to_say_so(
     assert found.get("LossyImageCompression") == said
 
 
+TAGS: list[tuple[str, object, bool]] = [
+    *[("PatientSex", sex, sex in "FMO") for sex in ("F", "M", "O", "X")],
+    *[("ImageLaterality", side, side in "LRBU") for side in ("L", "R", "B", "U", "S")],
+    ("ImageLaterality", ["L", "R"], False),
+    ("ImagerPixelSpacing", [0.07, 0.05], True),
+    ("ImagerPixelSpacing", [0.07, 0], False),
+    ("PixelSpacing", [0.1, 0.1, 0.1], False),
+    ("PatientOrientation", ["P", "FL"], True),
+    ("PatientOrientation", ["P", "CC"], False),
+    ("PatientOrientation", ["P", "FL-"], False),
+    ("PatientOrientation", ["P", "F", "L"], False),
+    ("ImageType", ["ORIGINAL", "PRIMARY", "POST_PROCESSED"], True),
+    ("Modality", ["MG", "DX"], False),
+    ("StudyID", "S-1", True),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kept"), TAGS)
+def test_a_tag_is_carried_or_named_as_left_out_by_what_dicom_allows(
+    tmp_path: Path, name: str, value: object, kept: bool
+) -> None:
+    """Absent and empty tags are neither."""
+    tags = {"PatientOrientation": "", "PatientID": ""} | {name: value}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = write_mammogram(tmp_path / "m", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.4", **tags)
+        header, left_out = read_source(path, copy_patient=True)
+    assert left_out == (() if kept else (name,))
+    assert (header.get(name) or None) == (value if kept else None)
+
+
 def referenced(dataset: pydicom.Dataset) -> set[str]:
     """All instances that an object refers to."""
     return {str(each.value) for each in dataset.iterall() if each.keyword == "ReferencedSOPInstanceUID"}
@@ -269,6 +301,21 @@ def test_the_report_holds_the_probabilities_that_predict_prints(
     )
     images = {str(pydicom.dcmread(path).SOPInstanceUID) for path in mammograms}
     assert referenced(report) == images
+    assert {each.referenced_sop_instance_uid for each in group.source_images} == images
+    items = [item for each in report.iterall() if each.VR == "SQ" for item in each.value]
+    own = {item.CodeValue for item in items if item.get("CodingSchemeDesignator") == "99GAZEKIT"}
+    called = list(exam["probabilities"]).index(exam["predicted"])
+    assert own == {
+        *("PROBABILITY0", "PROBABILITY1", "THRESHOLD"),
+        *("PREDICTED", f"CLASS{called}", "USE", "RESEARCH"),
+    }, "programs find the values by these"
+    for observed, expected in (
+        ("Name", "gazekit"),
+        ("Manufacturer", "gazekit"),
+        ("Model Name", "mammonet_small"),
+    ):
+        assert said[f"Device Observer {observed}"] == expected
+    assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.99])

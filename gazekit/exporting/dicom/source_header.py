@@ -1,7 +1,6 @@
 """Read the header of a source image, with or without patient data; trust nothing in it."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, 
     left_out = []
     for name in _NEEDED:
         value = _value(header, name)
-        if value is None or not UID(str(value)).is_valid:
+        if value is None:
             raise DataError(
                 f"{path}: the DICOM header has no valid {name}, so nothing can refer to the image"
             )
@@ -92,24 +91,18 @@ def _say_one_frame(made: Dataset) -> None:
 
 def _is_given(header: Dataset, name: str) -> bool:
     """Whether a tag has any value, right or wrong."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return bool(header.get_item(name) is not None and header.get_item(name).value)
-    except Exception:  # whatever a damaged value makes pydicom raise
-        return True
+    element = header.get_item(name)
+    return element is not None and bool(element.value)
 
 
 def _value(header: Dataset, name: str) -> Any:
-    """Return a value that DICOM allows for this tag, else None; neither warnings nor errors quote it."""
+    """Return a value that DICOM allows for this tag, else None; no error quotes it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = header.get(name)
-            if value is None or value == "" or (isinstance(value, Sequence) and not value):
-                return None
-            for each in _parts(value):
-                validate_value(dictionary_VR(name), str(each), config.RAISE)
+        value = header.get(name)
+        if not value:
+            return None
+        for each in _parts(value):
+            validate_value(dictionary_VR(name), str(each), config.RAISE)
     except Exception:  # whatever a damaged value makes pydicom raise
         return None
     return value if _is_meaningful(name, _parts(value)) else None

@@ -56,7 +56,7 @@ def structured_report(
         ),
     )
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=f"{NAME} classification"),
+        tracking_identifier=TrackingIdentifier(identifier=f"{NAME} classification"),
         source_images=[SourceImageForMeasurementGroup.from_source_image(source) for source in sources],
         algorithm_id=AlgorithmIdentification(name=short(f"{NAME} {model}"), version=VERSION),
         measurements=[
@@ -82,7 +82,6 @@ def structured_report(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=CodedConcept("363679005", "SCT", "Imaging procedure"),
         imaging_measurements=[group],
-        title=codes.DCM.ImagingMeasurementReport,
     )
     made = ComprehensiveSR(
         evidence=list(sources),
