@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_dicom import linear, write
-from pydicom import Dataset, Sequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom import Dataset, Sequence, dcmread, dcmwrite
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from gazekit.errors import DataError
 from gazekit.reading.dicom.header import read_image_header
@@ -163,6 +163,63 @@ def test_a_table_with_fewer_entries_than_it_states_is_one_clear_line(path, ramp)
     write(path, ramp % 8, VOILUTSequence=table(list(range(100)), 0, count=200))
     with pytest.raises(DataError, match=r"its LUTs .* cannot be applied .*it is damaged or truncated"):
         read_dicom(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "values", "meant"),
+    [
+        (5000, 100, (0, 4000), 5000),  # above all values, and yet no negative number
+        (32768, 100, (0, 32767), -32768),  # the least that may be one
+        (40000, 100, (39990, 40200), 40000),  # among values above 32767
+        (65436, 100, (-200, 50), -100),
+        (0, 100, (500, 600), 0),  # below all values
+        (-150, 100, (-200, 50), -150),
+    ],
+)
+def test_where_a_table_begins(path, first, count, values, meant):
+    """Values beyond its ends take the first or the last entry. Source: DICOM PS3.3 C.11.2.1.1."""
+    least, greatest = values
+    stored = np.arange(least, greatest + 1)[None].astype(np.int16 if least < 0 else np.uint16)
+    entries = list(range(1000, 1000 + count))
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [count, first, 16])
+    item.add_new("LUTData", "US", entries)
+    write(path, stored, VOILUTSequence=Sequence([item]), BitsStored=16, HighBit=15)
+    expected = [
+        (entries[min(max(int(v) - meant, 0), count - 1)] - 1000) / (count - 1) for v in stored.ravel()
+    ]
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_table_of_a_big_endian_file(path, ramp, bits):
+    """A word of two entries of 8 bits has the first in its lower byte, which comes second there."""
+    entries = np.arange(100, 356 if bits == 16 else 256, dtype=np.uint16)
+    words = entries if bits == 16 else entries[::2] | entries[1::2] << 8
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(entries), 0, bits])
+    item.add_new("LUTData", "OW", words.astype(">u2").tobytes())
+    dataset = dcmread(write(path, ramp, VOILUTSequence=Sequence([item])))
+    dataset.PixelData = ramp.astype(">u2").tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    dcmwrite(path, dataset, implicit_vr=False, little_endian=False)
+    expected = np.minimum(ramp / (len(entries) - 1), 1)
+    np.testing.assert_allclose(read_dicom(path).pixels, expected, atol=1e-6)
+
+
+def test_the_byte_that_fills_a_word_is_no_entry(path, ramp):
+    """Of 155 entries of 8 bits, in 78 words: the last byte is 0, and the least entry is 100."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [155, 0, 8])
+    item.add_new("LUTData", "OW", bytes(range(100, 255)) + b"\0")
+    found = read_dicom(write(path, ramp, VOILUTSequence=Sequence([item]))).pixels
+    np.testing.assert_allclose(found, np.minimum(ramp / 154, 1), atol=1e-6)
+
+
+def test_the_range_of_signed_values_may_take_all_16_bits(path):
+    stored = np.array([[-32768, 0, 20000]], dtype=np.int16)
+    found = read_dicom(write(path, stored, BitsStored=16, HighBit=15)).pixels
+    np.testing.assert_allclose(found, [[0, 32768 / 52768, 1]], atol=1e-6)
 
 
 def test_an_image_of_padding_alone_is_black(path):

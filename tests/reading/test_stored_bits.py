@@ -63,6 +63,9 @@ def test_by_hand(path):
     assert image.stored.tolist() == [[0x012, 0x112, 0xF12, 0x8FF]]
     image = read(path, cells, BitsStored=8, HighBit=11)
     assert image.stored.tolist() == [[0x12, 0x12, 0x12, 0xFF]]
+    small = np.array([[0x0011, 0x0FF8]], dtype=np.uint16)
+    assert read(path, small, BitsStored=12, HighBit=14).stored.tolist() == [[0x002, 0x1FF]], "though they fit"
+    assert read(path, cells, BitsStored=15, HighBit=15).stored.tolist() == [[0x091, 0x891, 0x7891, 0x47FF]]
     signed = cells.view(np.int16)
     assert read(path, signed, BitsStored=12, HighBit=15).stored.tolist() == [[0x012, 0x112, -0x0EE, -0x701]]
     assert read(path, signed, BitsStored=8, HighBit=11).stored.tolist() == [[0x12, 0x12, 0x12, -1]]
@@ -85,7 +88,7 @@ def test_a_codec_gives_the_value_wherever_its_cell_had_it(path, picture):
     np.testing.assert_array_equal(read_dicom(path).stored, picture)
 
 
-@pytest.mark.parametrize("high", [3, 16, 99])
+@pytest.mark.parametrize("high", [3, 10, 16, 99])
 def test_an_impossible_high_bit_counts_as_absent(path, picture, high):
     np.testing.assert_array_equal(read(path, picture, HighBit=high).stored, picture)
 
@@ -100,10 +103,21 @@ def test_undeclared_bits_are_left_out_with_a_warning(path, picture):
     )
 
 
+def test_declared_bits_are_no_values_though_the_picture_were_smoother_with_them(path, picture):
+    """They are the upper bits of the picture here."""
+    image = with_overlays(path, picture, (10, 11), BitsStored=10, HighBit=9)
+    np.testing.assert_array_equal(image.stored, picture & 0x3FF)
+    assert image.warnings == ()
+
+
 def test_a_bits_stored_that_is_too_small_is_a_warning(path, picture):
     image = read(path, picture, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, picture)
     assert image.warnings == ("has values that BitsStored (10) does not allow; they are kept",)
+    signed = picture.astype(np.int16) // 4 - 511  # beyond -256 … 255 by the sign alone
+    image = read(path, signed, BitsStored=9, HighBit=8)
+    np.testing.assert_array_equal(image.stored, signed)
+    assert image.warnings == ("has values that BitsStored (9) does not allow; they are kept",)
     signed = picture.astype(np.int16) - 2047
     image = read(path, signed, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, signed)
@@ -139,6 +153,23 @@ def test_padding_may_lie_beyond_the_values(path):
     image = read(path, cells, PixelPaddingValue=65535)
     np.testing.assert_allclose(image.pixels.ravel(), [0, 0, 0, 1 / 3, 2 / 3, 1], atol=1e-6)
     assert image.warnings == ()
+
+
+def test_padding_beyond_the_values_leaves_the_brightest_as_it_is(path):
+    """12 bits: 65535 cut to them were 4095, which is white here."""
+    cells = np.array([[65535, 0], [1365, 4095]], dtype=np.uint16)
+    image = read(path, cells, PixelPaddingValue=65535)
+    np.testing.assert_allclose(image.pixels, [[0, 0], [1 / 3, 1]], atol=1e-6)
+
+
+def test_overlays_beside_padding_beyond_the_values(path, picture):
+    picture = picture.clip(0, 4000)
+    drawn = picture.copy()
+    drawn[20:30, 20:60] |= 1 << 14
+    drawn[:, :9] = 65535
+    image = with_overlays(path, drawn, (14,), PixelPaddingValue=65535)
+    np.testing.assert_array_equal(image.stored[:, 9:], picture[:, 9:])
+    assert not image.pixels[:, :9].any() and image.warnings == ()
 
 
 def test_preparation_and_validation_name_the_image(tmp_path, picture):

@@ -34,6 +34,7 @@ def path(tmp_path):
         ("2", 900, 500),
         ("HARDER", 900, 500),
         ("harder", 900, 500),
+        (" Harder ", 900, 500),
         ("1200,80", 1200, 80),
         ("1200,1", 1200, 1),
         (" 1200.5 , 80.5 ", 1200.5, 80.5),
@@ -42,6 +43,45 @@ def path(tmp_path):
 def test_every_way_to_choose(path, text, centre, width):
     found = read_dicom(path, parse_window(text)).pixels
     np.testing.assert_allclose(found, vectorised(RAMP.astype(float), centre, width), atol=1e-6)
+
+
+def test_a_centre_and_a_width_keep_the_function_and_the_slope_of_the_file(tmp_path):
+    tags = WINDOWS | {"VOILUTFunction": "SIGMOID", "RescaleSlope": -2, "RescaleIntercept": 5000}
+    found = read_dicom(write(tmp_path / "image.dcm", RAMP, **tags), (1200.0, 300.0)).pixels
+    expected = 1 / (1 + np.exp(-4 * (5000 - 2.0 * RAMP - 1200) / 300))  # DICOM PS3.3 C.11.2.1.3.1
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("centres", "widths", "function"),
+    [
+        (["", 900], [3000, 500], "LINEAR"),
+        ([2000, 900], ["", 500], "LINEAR"),
+        ([2000, 900], [0, 500], "LINEAR"),
+        ([2000, 900], [0.5, 500], "LINEAR"),
+        ([2000, 900], [0, 500], "LINEAR_EXACT"),
+        ([2000, 900, 700], [0, 500], "LINEAR"),
+    ],
+)
+def test_the_first_window_is_the_first_that_is_whole(tmp_path, centres, widths, function):
+    tags = {"WindowCenter": centres, "WindowWidth": widths, "VOILUTFunction": function}
+    path = write(tmp_path / "image.dcm", RAMP, **tags)
+    exact = np.clip((RAMP - 900.0) / 500 + 0.5, 0, 1)
+    expected = exact if function == "LINEAR_EXACT" else vectorised(RAMP.astype(float), 900, 500)
+    np.testing.assert_allclose(read_dicom(path).pixels, expected, atol=1e-6)
+
+
+def test_the_only_window_has_a_name_and_one_without_is_a_number(tmp_path):
+    only = {"WindowCenter": 900, "WindowWidth": 500, "WindowCenterWidthExplanation": "HARDER"}
+    path = write(tmp_path / "image.dcm", RAMP, **only)
+    np.testing.assert_array_equal(read_dicom(path, "HARDER").pixels, read_dicom(path, 1).pixels)
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.add_new("LUTData", "US", list(range(4096)))
+    unnamed = {name: value for name, value in only.items() if name != "WindowCenterWidthExplanation"}
+    path = write(tmp_path / "image.dcm", RAMP, VOILUTSequence=[table], **unnamed)
+    with pytest.raises(DataError, match="it has 1, 2; choose one"):
+        read_dicom(path, 3)
 
 
 def test_range_is_all_that_is_in_the_image(path):

@@ -15,15 +15,7 @@ from gazekit.reading.dicom.offered_windows import Offer, offers, pick
 from gazekit.reading.window import FIRST, Choice
 from gazekit.records.arrays import Array, Floats
 
-_WINDOWED_BY = (
-    "PhotometricInterpretation",
-    "BitsStored",
-    "PixelRepresentation",
-    "ModalityLUTSequence",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "VOILUTFunction",
-)
+_WINDOWED_BY = ("PhotometricInterpretation", "BitsStored", "PixelRepresentation", "VOILUTFunction")
 """Tags that the formula of a window needs besides centre and width."""
 _ROWS = 64
 """Rows at once: numpy widens the index, which costs half as much if it stays in the cache."""

@@ -32,7 +32,7 @@ def offers(dataset: Dataset) -> list[Offer]:
     A window without a centre or a width is skipped, as is one narrower than 1 with the function LINEAR.
     """
     tables = [
-        Offer("table", i, str(item.get("LUTExplanation") or ""))
+        Offer("table", i, str(item.get("LUTExplanation", "")))
         for i, item in enumerate(dataset.get("VOILUTSequence") or ())
     ]
     names = [str(name) for name in _listed(dataset, "WindowCenterWidthExplanation")]
@@ -69,8 +69,8 @@ def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
 
 
 def _listed(dataset: Dataset, keyword: str) -> list[Any]:
-    """Return the values of an element that may be absent, empty, single or multiple."""
+    """Return the values of an element that may be absent, single or multiple."""
     value = dataset.get(keyword)
-    if value is None or value == "":
+    if value is None:
         return []
     return list(value) if not isinstance(value, str) and hasattr(value, "__iter__") else [value]
