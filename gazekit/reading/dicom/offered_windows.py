@@ -32,7 +32,7 @@ def offers(dataset: Dataset) -> list[Offer]:
     A window without a centre or a width is skipped, as is one narrower than 1 with the function LINEAR.
     """
     tables = [
-        Offer("table", i, str(item.get("LUTExplanation", "")))
+        Offer("table", i, str(item.get("LUTExplanation") or ""))
         for i, item in enumerate(dataset.get("VOILUTSequence") or ())
     ]
     names = [str(name) for name in _listed(dataset, "WindowCenterWidthExplanation")]
