@@ -1,6 +1,6 @@
 """Read a table of exams to predict: one column of image paths per view, no labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gazekit.disk.regular_file import is_regular_file
@@ -20,6 +20,7 @@ _IDS = ("exam_id", "examid", "exam", "id")
 _PATIENTS = ("patient_id", "patientid", "patient")
 _SIDES = ("laterality", "side")
 _ONE_VIEW = ("image", "image_path", "path", "file", "filename", "file_name")
+_KNOWN = (*_IDS, *_PATIENTS, *_SIDES, *_ONE_VIEW)
 
 
 def is_table(path: Path) -> bool:
@@ -56,7 +57,8 @@ def read_exam_table(
     """
     names, table = open_rows(path)
     files = FoundFiles(path.absolute().parent)
-    named = {"_".join(split_words(column)): column for column in names}
+    spelled = (("_".join(split_words(column)), column) for column in names)
+    named = _one_each(path, ((word, column) for word, column in spelled if word in _KNOWN))
     ids, patients, sides = (
         next((named[name] for name in choices if name in named), None)
         for choices in (_IDS, _PATIENTS, _SIDES)
@@ -106,9 +108,22 @@ def read_exam_table(
     return found
 
 
+def _one_each(path: Path, meant: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Map meanings to the columns that stand for them. Raises: DataError: two columns stand for one."""
+    found: dict[str, str] = {}
+    for meaning, column in meant:
+        other = found.setdefault(meaning, column)
+        if other != column:
+            raise DataError(
+                f"{path}: columns {other[:60]} and {column[:60]} both stand for {meaning}; expected one; images of two "
+                "exams belong in two rows"
+            )
+    return found
+
+
 def _columns(path: Path, names: Sequence[str], views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
-    """Map each view to its column. Raises: DataError for a view without one."""
-    found = {view: column for column in names if (view := views.match(column))}
+    """Map each view to its column. Raises: DataError for a view without one, or with two."""
+    found = _one_each(path, ((view, column) for column in names if (view := views.match(column))))
     if not found and len(views.views) == 1:
         column = next((named[name] for name in _ONE_VIEW if name in named), None)
         found = {views.views[0]: column} if column else {}

@@ -24,6 +24,7 @@ from gazekit.prediction.file_grouping import (
     Grouping,
     LooseExam,
     group_images,
+    without_views,
 )
 from gazekit.prediction.loose_exams import TrainedOn, find_exams
 from gazekit.prepared.settings import PreparationSettings
@@ -307,6 +308,45 @@ def test_a_file_of_a_table_that_cannot_be_looked_up_costs_its_exam_alone(tmp_pat
     assert names(found.exams) == [{"cc": "a.png", "mlo": "a.png"}, {"cc": "a.png", "mlo": "far.png"}]
     trained_on = TrainedOn(VIEWS, asdict(PreparationSettings(VIEWS, (16, 16))))  # sides from headers only
     assert len(find_exams([table], trained_on, gazekit.load_registry()).exams) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("exam_id,l_cc,r_cc,l_mlo,r_mlo", "columns l_cc and r_cc both stand for cc; expected one"),
+        ("exam_id,cc,CC,mlo,other", "columns cc and CC both stand for cc"),
+        ("exam_id,Exam ID,cc,mlo,other", "columns exam_id and Exam ID both stand for exam_id"),
+    ],
+)
+def test_two_columns_of_one_meaning_are_refused(tmp_path: Path, header: str, message: str) -> None:
+    """The last was taken, and the left side of a table with a row per patient was never predicted."""
+    table = tmp_path / "t.csv"
+    table.write_text(f"{header}\n" + ",".join(["a.png"] * 5) + "\n")
+    with pytest.raises(DataError, match=message):
+        read_exam_table(table, ViewNames(VIEWS), RULES)
+
+
+@pytest.mark.parametrize(
+    "words", ["exam_id,patient_id,laterality,cc", "Exam ID,PatientID,Side,image path", "id,patient,side,file"]
+)
+def test_a_table_of_one_view_says_exam_patient_side_image_and_covariates(tmp_path: Path, words: str) -> None:
+    path = image(tmp_path / "a.png")
+    table = tmp_path / "t.csv"
+    table.write_text(f"{words},covariate_age,age,Age\ne1,p1,left,a.png,50,1,2\ne2,NA,,NA,,,\n")
+    found = read_exam_table(table, ViewNames(("cc",)), RULES)
+    first, second = found.exams
+    assert first == LooseExam("e1", {"cc": path}, "p1", "", {"cc": "L"}, {"age": 50.0})
+    assert (second.images, second.patient, second.laterality, second.covariates) == ({}, "", {}, {})
+    assert second.refused.startswith("no image of view 'cc' in the table")
+
+
+def test_a_row_that_lacks_a_view_is_predicted_from_the_others_if_asked_for(tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    table = tmp_path / "t.csv"
+    table.write_text("exam_id,cc,mlo\ne1,a.png,\ne2,a.png,a.png\ne3,,\n")
+    found = read_exam_table(table, ViewNames(VIEWS), RULES, keep_missing=True)
+    assert [bool(exam.refused) for exam in found.exams] == [False, False, True]
+    assert found.assumed == {without_views(["mlo"]): ["e1"]}
 
 
 def test_how_many_images_or_rows_were_looked_at_is_told_now_and_then(tmp_path: Path) -> None:

@@ -71,10 +71,11 @@ def test_by_hand(path):
     assert read(path, signed, BitsStored=8, HighBit=11).stored.tolist() == [[0x12, 0x12, 0x12, -1]]
 
 
+@pytest.mark.parametrize("below", [1, 4])
 @pytest.mark.parametrize("syntax", [None, RLELossless])
-def test_values_at_the_top_of_their_cells(path, picture, syntax):
-    drawn = picture << 4 | np.uint16(3)
-    image = read(path, drawn, syntax, HighBit=15)
+def test_values_at_the_top_of_their_cells(path, picture, syntax, below):
+    drawn = picture << below | np.uint16(1)
+    image = read(path, drawn, syntax, BitsStored=16 - below, HighBit=15)
     np.testing.assert_array_equal(image.stored, picture)
     np.testing.assert_allclose(image.pixels, (picture - picture.min()) / np.ptp(picture), atol=1e-6)
     assert image.warnings == (), "the header explains the bits below"
@@ -114,7 +115,7 @@ def test_a_bits_stored_that_is_too_small_is_a_warning(path, picture):
     image = read(path, picture, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, picture)
     assert image.warnings == ("has values that BitsStored (10) does not allow; they are kept",)
-    signed = picture.astype(np.int16) // 4 - 511  # beyond -256 … 255 by the sign alone
+    signed = (picture >> 3).astype(np.int16)  # up to 511, beyond -256 … 255 by the sign alone
     image = read(path, signed, BitsStored=9, HighBit=8)
     np.testing.assert_array_equal(image.stored, signed)
     assert image.warnings == ("has values that BitsStored (9) does not allow; they are kept",)
