@@ -219,8 +219,7 @@ def _look(path: Path, folder: Path, sorting: _Sorting) -> ImageLook | None:
     reason = _unfit(image, folder, sorting)
     if not reason:
         return image
-    if image.view:
-        sorting.unfit.setdefault((_owner(image, sorting.views), image.view), reason)
+    sorting.unfit.setdefault((_owner(image, sorting.views), image.view), reason)
     sorting.leave_out(path, reason)
     return None
 

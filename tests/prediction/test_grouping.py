@@ -96,6 +96,22 @@ def test_the_header_is_believed_and_not_the_name(tmp_path: Path) -> None:
     assert exam.images == {"cc": files[0], "mlo": files[1]}
 
 
+def test_a_mask_by_its_name_is_an_image_by_its_header(tmp_path: Path) -> None:
+    """Only of other files does the name say what they are."""
+    files = [dicom(tmp_path / f"1_{view}_mask.dcm", "A", "L", view) for view in ("CC", "MLO")]
+    assert names(grouped(files).exams) == [{"cc": "1_CC_mask.dcm", "mlo": "1_MLO_mask.dcm"}]
+    with pytest.raises(DataError, match="none of the 2 images can be used: 2 × a mask, by its"):
+        grouped([image(tmp_path / f"1_{view}_mask.png") for view in ("cc", "mlo")])
+
+
+def test_no_name_of_a_patient_is_in_the_name_of_an_image_that_is_left_out(tmp_path: Path) -> None:
+    files = [dicom(tmp_path / view, "A", "L", view, PatientName="Doe^Jane") for view in ("CC", "MLO")]
+    other = dicom(tmp_path / "Doe_3.dcm", "A", "L", "CC", PatientName="Doe^Jane", Modality="US")
+    found = grouped([*files, other], modalities=["MG"])
+    (said,) = found.remarks(found.names.__getitem__)
+    assert said.startswith("left out 1 image (") and "modality US" in said and "Doe" not in said
+
+
 def test_two_visits_are_two_exams_and_halves_of_two_visits_are_none(tmp_path: Path) -> None:
     first, second = {"StudyDate": "20200101"}, {"StudyDate": "20210101"}
     halves = [
