@@ -1,7 +1,7 @@
 """Name exams so that a user recognises them and the name does not identify the patient."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,32 +43,46 @@ def name_exams(exams: Sequence[Nameable]) -> list[str]:
     """Give every exam a unique name that is also a valid file name.
 
     This is the patient's public name with the side; else the part that the file names share, or the file names joined
-    by ``+``, without the patient information in the headers. Files without headers add their folders where that is
-    needed to tell exams apart.
-    If nothing is left, or several exams would share a name, it is the exam's number: ``exam-0001``.
+    by ``+``, without the patient information in the headers. Where exams share a name, or have none, their sides are
+    added if they differ, then the folders of files without headers.
+    If nothing is left, or several exams would still share a name, it is the exam's number: ``exam-0001``.
     """
     names = [_fit_for_a_file(_name(exam)) for exam in exams]
+    sides = _telling_sides(names, exams)
+    names = [_joined(name, side) for name, side in zip(names, sides, strict=True)]
     often = Counter(names)
     names = [
-        _fit_for_a_file("_".join(filter(None, (_folders(exam), name)))) if name and often[name] > 1 else name
+        _fit_for_a_file(_joined(_folders(exam), name)) if name and often[name] > 1 else name
         for name, exam in zip(names, exams, strict=True)
     ]
     often, so_far = Counter(names), Counter[str]()
     unique = []
-    for number, (name, exam) in enumerate(zip(names, exams, strict=True), start=1):
+    for number, (name, side, exam) in enumerate(zip(names, sides, exams, strict=True), start=1):
         so_far[name] += 1
         if name and often[name] == 1:
             unique.append(name)
         elif exam.pseudonym:  # another visit of the patient
             unique.append(f"{name}_{so_far[name]}")
         else:
-            unique.append(f"exam-{number:04d}")
+            unique.append(_joined(f"exam-{number:04d}", side))
     return unique
+
+
+def _telling_sides(names: Sequence[str], exams: Sequence[Nameable]) -> list[str]:
+    """Return the side of each exam where it differs among those of one name; empty elsewhere."""
+    sides = defaultdict(set)
+    for name, exam in zip(names, exams, strict=True):
+        sides[name].add(exam.side)
+    return [exam.side if len(sides[name]) > 1 else "" for name, exam in zip(names, exams, strict=True)]
+
+
+def _joined(*parts: str) -> str:
+    return "_".join(filter(None, parts))
 
 
 def _name(exam: Nameable) -> str:
     if exam.pseudonym:
-        return "_".join(filter(None, (exam.pseudonym, exam.side)))
+        return _joined(exam.pseudonym, exam.side)
     common = {file.exam for file in exam.files}
     if len(common) == 1 and all(file.view for file in exam.files):
         return _without(exam.files[0].rest, exam.naming) or (

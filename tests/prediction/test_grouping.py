@@ -1,5 +1,6 @@
 """Loose files become exams: by header, by name and folder, in any order, never across patients, never guessed."""
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -567,6 +568,21 @@ def test_names_of_exams_are_told_apart_by_folders_and_else_numbered(tmp_path: Pa
     assert [exam.key for exam in grouped([tmp_path / "png"]).exams] == ["P1_left", "P2_left"]
     # an archive may call a folder by the patient
     assert [exam.key for exam in grouped([tmp_path / "dicom"]).exams] == ["exam-0001", "exam-0002"]
+
+
+def test_both_breasts_in_files_called_by_side_and_view_are_told_apart_by_their_sides(tmp_path: Path) -> None:
+    """They were exam-0001 and exam-0002, and nobody could say which breast is which."""
+    for patient in ("P1", "P2"):
+        for side, view in itertools.product("LR", ("CC", "MLO")):
+            image(tmp_path / "png" / patient / f"{side}{view}.png")
+            dicom(tmp_path / "dicom" / patient / f"{side}{view}.dcm", patient, side, view)
+
+    def keys(folder: str) -> list[str]:
+        return [exam.key for exam in grouped([tmp_path / folder]).exams]
+
+    assert keys("png/P1") == ["P1_L", "P1_R"] and keys("png") == ["P1_L", "P1_R", "P2_L", "P2_R"]
+    assert keys("dicom/P1") == ["L", "R"]
+    assert keys("dicom") == ["exam-0001_L", "exam-0002_R", "exam-0003_L", "exam-0004_R"]
 
 
 @pytest.mark.parametrize("names", [("cc", "mlo"), ("LCC", "LMLO")])
