@@ -45,7 +45,15 @@ from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
 from gazekit.runs.files import EvaluatedPart
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import check_trackers, followed
-from gazekit.runs.trained import Progress, Trained, check_ensemble, images_of, open_data, open_trained
+from gazekit.runs.trained import (
+    Progress,
+    Trained,
+    check_ensemble,
+    images_of,
+    open_data,
+    open_data_of,
+    open_trained,
+)
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run
 from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_of, start_run
@@ -471,7 +479,9 @@ def predict(
             raise ConfigurationError(
                 "a prepared data set is predicted alone, without bit_depth; give image files for these"
             )
-        dataset = _data_for(first, images[0])
+        dataset = open_data_of(
+            trained, images[0] if isinstance(images[0], PreparedDataset) else Path(images[0])
+        )
         prepared = list(
             predict_prepared(members, dataset, first.device, batch_size=batch_size, explain=explain)
         )
@@ -484,7 +494,7 @@ def predict(
         warnings.warn(remark, stacklevel=3)
     found = predict_loose(
         members,
-        first.trained_on().settings(bit_depth),
+        images_of(trained).settings(bit_depth),
         first.registry,
         grouping.exams,
         first.device,

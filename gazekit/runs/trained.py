@@ -344,9 +344,24 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
 
 
 def images_of(ensemble: Sequence[Trained]) -> TrainedOn:
-    """Describe the training images of runs that agree, and the covariates that any of them reads."""
+    """Describe the training images of runs that agree, and the covariates that any of them reads.
+
+    A region that the first run does not record is that of the next one that does.
+    """
     covariates = dict.fromkeys(name for each in ensemble for name in each.preset.covariates)
-    return replace(ensemble[0].trained_on(), covariates=tuple(covariates))
+    first = ensemble[0].trained_on()
+    regions = (completed(each.facts.preparation)["masked_by"] for each in ensemble)
+    region = next(filter(None, regions), "")
+    preparation = {**first.preparation, "masked_by": region} if region else first.preparation
+    return replace(first, preparation=preparation, covariates=tuple(covariates))
+
+
+def open_data_of(ensemble: Sequence[Trained], data: PreparedDataset | Path) -> PreparedDataset:
+    """Open a data set for runs that agree; see `open_data`. Raises DataError: any was trained on other images."""
+    dataset = open_data(ensemble[0], data)
+    for each in ensemble[1:]:
+        _check_preparation(each, dataset)
+    return dataset
 
 
 _MAY_DIFFER = ("window", "dtype", "bit_depth")

@@ -29,7 +29,7 @@ from gazekit.prediction.predict import ExamPrediction
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
-from gazekit.runs.trained import check_ensemble, open_trained
+from gazekit.runs.trained import check_ensemble, images_of, open_trained
 
 
 @pytest.fixture(autouse=True)
@@ -547,5 +547,8 @@ def test_a_run_that_does_not_record_its_region_is_of_an_ensemble_but_two_regions
     )
     check_ensemble([old, breast])
     check_ensemble([lungs, old])
+    for ensemble in ([old, breast], [breast, old], [old, old, breast]):
+        assert images_of(ensemble).settings().region_name == "breast"
+    assert images_of([old]).settings().region_name == ""
     with pytest.raises(ConfigurationError, match=r"lungs: masked_by lungs, but .*breast has breast"):
         check_ensemble([old, breast, lungs])

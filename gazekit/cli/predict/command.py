@@ -114,7 +114,7 @@ def predict(
     trained = _open(runs, choose_device(device), explained=bool(overlays))
     explain = bool(overlays or dicom_out)
     members = [each.as_member(tta=tta) for each in trained]
-    settings = trained[0].trained_on().settings(bit_depth)
+    settings = _settings(trained, bit_depth)
     if stdin:
         with ended_by_sigterm():
             answer_lines(members, trained, settings, batch_size=batch_size, show_ids=show_ids)
@@ -123,7 +123,7 @@ def predict(
     exams = _exams(inputs, trained, dicom_out, bit_depth, folder if show_ids else None)
     predictions, total = _predictions(
         members,
-        trained[0],
+        trained,
         settings,
         exams,
         inputs,
@@ -320,9 +320,16 @@ def _folder(inputs: list[Path]) -> Path:
     return Path(os.path.commonpath([folder.absolute() for folder in folders]))
 
 
+def _settings(trained: "list[Trained]", bit_depth: int | None) -> "PreparationSettings":
+    """Return how new images are prepared: as those that the runs were trained on."""
+    from gazekit.runs.trained import images_of
+
+    return images_of(trained).settings(bit_depth)
+
+
 def _predictions(
     members: "list[Member]",
-    trained: "Trained",
+    trained: "list[Trained]",
     settings: "PreparationSettings",
     exams: "list[LooseExam] | None",
     inputs: list[Path],
@@ -333,17 +340,17 @@ def _predictions(
 ) -> "tuple[Iterator[ExamPrediction | Refused], int]":
     """Return the predictions as they are made, and the number of exams."""
     from gazekit.prediction.predict import predict_loose, predict_prepared
-    from gazekit.runs.trained import open_data
+    from gazekit.runs.trained import open_data_of
 
-    device = trained.device
+    device = trained[0].device
     if exams is None:
-        dataset = open_data(trained, inputs[0])
+        dataset = open_data_of(trained, inputs[0])
         found = predict_prepared(members, dataset, device, batch_size=batch_size, explain=explain)
         return found, len(dataset)
     loose = predict_loose(
         members,
         settings,
-        trained.registry,
+        trained[0].registry,
         exams,
         device,
         batch_size=batch_size,
