@@ -6,6 +6,7 @@ from scipy import stats
 
 from gazekit.errors import DataError
 from gazekit.measures.statistics.intervals import mean_interval, paired_bootstrap, patient_bootstrap
+from gazekit.measures.statistics.leaving_out import CELLS_PER_BATCH
 
 
 def names(count, exams_each=1):
@@ -27,6 +28,23 @@ def test_mean_interval_of_single_exams_is_scipys_bca_interval(discrete):
     assert ours.method == "BCa"
     assert ours.value == pytest.approx(values.mean(), abs=1e-12)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("exams", [40, 3000])  # the many take several batches
+def test_resamples_are_those_of_scipy_to_the_bit(exams):
+    values = np.random.default_rng(5).integers(0, 9, exams).astype(float)  # whole numbers: sums are exact
+    drawn = []
+
+    def total(weights):
+        drawn.append(weights @ values)
+        return drawn[-1]
+
+    patient_bootstrap(total, [f"{each:04d}" for each in range(exams)], seed=3, resamples=101, bounded=False)
+    batch = max(1, CELLS_PER_BATCH // exams)
+    theirs = stats.bootstrap(
+        (values,), np.sum, n_resamples=101, batch=batch, method="percentile", rng=np.random.default_rng(3)
+    ).bootstrap_distribution
+    assert np.array_equal(np.concatenate(drawn[1:]), theirs)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.4, -0.4, 9.0])

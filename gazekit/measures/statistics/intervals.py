@@ -224,35 +224,21 @@ def _resampled(
     statistics: Sequence[WeightedStatistic], patients: Sequence[str], *, seed: int, resamples: int
 ) -> _Resampled:
     """Compute statistics on resamples of the patients. Raises DataError: fewer than two patients."""
-    from scipy import stats  # takes a second, and a training that only imports this file needs none of it
-
     names, patient_of_exam = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) < 2:
         raise DataError(f"intervals need at least two patients, found {len(names)}: evaluate on more data")
 
-    def of_drawn(drawn: Integers, axis: int) -> Floats:
-        assert axis == -1
-        rows = drawn.reshape(-1, drawn.shape[-1])  # [R, P]
-        weights = _counts(rows, len(names))[:, patient_of_exam]
-        found = np.stack([np.asarray(statistic(weights)) for statistic in statistics])
-        return found.reshape(len(statistics), *drawn.shape[:-1])
-
     everyone = np.ones((1, len(patient_of_exam)))
     values = np.array([float(statistic(everyone)[0]) for statistic in statistics])
+    generator, batch = np.random.default_rng(seed), max(1, CELLS_PER_BATCH // len(patient_of_exam))
+    parts = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # scipy warns of cases that are handled here: no variance, not defined
-        warnings.simplefilter("ignore")
-        drawn = stats.bootstrap(
-            (np.arange(len(names)),),
-            of_drawn,
-            batch=max(1, CELLS_PER_BATCH // len(patient_of_exam)),
-            vectorized=True,
-            axis=-1,
-            rng=np.random.default_rng(seed),
-            n_resamples=resamples,
-            method="percentile",
-        )
-    return _Resampled(values, drawn.bootstrap_distribution, len(names), patient_of_exam)
+        warnings.simplefilter("ignore")  # of what is not defined
+        for first in range(0, resamples, batch):
+            drawn = generator.integers(0, len(names), (min(batch, resamples - first), len(names)))  # [r, P]
+            weights = _counts(drawn, len(names))[:, patient_of_exam]
+            parts.append(np.stack([np.asarray(statistic(weights)) for statistic in statistics]))
+    return _Resampled(values, np.concatenate(parts, axis=1), len(names), patient_of_exam)
 
 
 def _bca(value: float, distribution: Floats, without: Floats, level: float) -> tuple[float, float]:
