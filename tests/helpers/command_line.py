@@ -7,6 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.rich_utils  # noqa: F401 # whether it colours is decided at its import, not by what one test asks for
@@ -30,8 +31,18 @@ TINY = [
 ]
 
 
-made_once = cache(command_line.commands)
+make_commands = command_line.commands
+made_once = cache(make_commands)
 """Typer takes longer to make all commands than most tests need for what they call."""
+_made_with: list[Any] = []
+
+
+def made_with_plugins() -> Any:
+    """All commands, with those that plugins add to ``data``; made again for another registry."""
+    registry = console.registry()
+    if not _made_with or _made_with[0] is not registry:
+        _made_with[:] = [registry, make_commands()]
+    return _made_with[1]
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,7 @@ def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
     variables = {"COLUMNS": "200", "NO_COLOR": "1", "GAZEKIT_DISABLE": disabled} | environment
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
-        if "data" not in arguments:  # plugins add commands there
-            patch.setattr(command_line, "commands", made_once)
+        patch.setattr(command_line, "commands", made_with_plugins if "data" in arguments else made_once)
         patch.setattr(console, "registry", cache(installed_registry))
         for name, value in variables.items():
             patch.setenv(name, value)
