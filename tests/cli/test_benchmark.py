@@ -267,6 +267,7 @@ def test_the_run_of_another_place_is_not_taken_for_the_one_that_belongs_there(
         assert re.search(f"{re.escape(str(run))}: .*{said}", failed), failed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_row_without_its_system_may_still_be_the_reference_and_have_a_gate(finished, dataset, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
@@ -277,6 +278,7 @@ def test_a_row_without_its_system_may_still_be_the_reference_and_have_a_gate(fin
     assert "no system 'late_concat'" in gazekit("benchmark", study, "--out", tmp_path / "new", code=2).stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_says_which_runs_are_calibrated_and_warns_if_others_are_not(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
