@@ -255,7 +255,7 @@ def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
                 continue
             for view in sorting.views.views:
                 reason = sorting.unfit.get((owner, view))
-                if (group.refused or sorting.keep_missing) and reason and view not in group.images:
+                if reason and view not in group.images:
                     group.refused = f"the only image of view '{view}' is not used: {reason}"
             if owner[0] == BY_STUDY:
                 group.assumed.append(NO_PATIENT)

@@ -170,7 +170,6 @@ def _whole_array_shape(file: BinaryIO) -> tuple[int, ...]:
 
 def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
     start = file.read(len(_TIFF_STARTS[0]))
-    file.seek(0)
     try:
         with Image.open(file, formats=FORMATS) as picture:
             _check_one_page(picture, path)

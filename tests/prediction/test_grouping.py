@@ -105,6 +105,37 @@ def test_a_mask_by_its_name_is_an_image_by_its_header(tmp_path: Path) -> None:
         grouped([image(tmp_path / f"1_{view}_mask.png") for view in ("cc", "mlo")])
 
 
+def test_a_file_whose_header_names_no_modality_may_be_of_the_models(tmp_path: Path) -> None:
+    files = [dicom(tmp_path / view, "A", "L", view, Modality=None) for view in ("CC", "MLO")]
+    (exam,) = grouped(files, modalities=["MG"]).exams
+    assert not exam.refused
+
+
+def test_an_image_that_is_left_out_is_no_reason_where_its_view_has_another(tmp_path: Path) -> None:
+    other = dicom(tmp_path / "2", "A", "L", "CC", Modality="US")
+    files = [dicom(tmp_path / "1", "A", "L", "CC"), other]
+    (exam,) = grouped(files, modalities=["MG"]).exams
+    assert exam.refused.startswith("no view 'mlo', only cc")
+    files.append(dicom(tmp_path / "3", "A", "L", "MLO", Modality="US"))
+    (exam,) = grouped(files, modalities=["MG"]).exams
+    assert exam.refused.startswith("the only image of view 'mlo' is not used: modality US")
+
+
+def test_a_study_of_special_images_alone_costs_no_other_study_its_exam(tmp_path: Path) -> None:
+    files = [
+        dicom(
+            tmp_path / "0", "A", "L", "CC", StudyInstanceUID="1.0", StudyDate="20200101", **SPECIAL["spot"][0]
+        )
+    ]
+    for study in ("1.1", "1.2"):
+        for view in ("CC", "MLO"):
+            tags = {"StudyInstanceUID": study, "StudyDate": "20200101"}
+            files.append(dicom(tmp_path / f"{study}{view}", "A", "L", view, **tags))
+    found = grouped(files)
+    assert names(found.exams) == [{"cc": f"{study}CC", "mlo": f"{study}MLO"} for study in ("1.1", "1.2")]
+    assert list(found.left_out) == ["spot compression, without the other views"]
+
+
 def test_no_name_of_a_patient_is_in_the_name_of_an_image_that_is_left_out(tmp_path: Path) -> None:
     files = [dicom(tmp_path / view, "A", "L", view, PatientName="Doe^Jane") for view in ("CC", "MLO")]
     other = dicom(tmp_path / "Doe_3.dcm", "A", "L", "CC", PatientName="Doe^Jane", Modality="US")

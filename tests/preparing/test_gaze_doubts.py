@@ -109,9 +109,13 @@ def test_a_quarter_is_half_of_the_width_by_half_of_the_height_of_the_original(im
     geometry = Geometry.fit((0, 0, 120, 160), (80, 60))
     rows = [SimpleNamespace(x=place[0] / 2, y=place[1] / 2)] + [SimpleNamespace(x=1, y=1)] * (each - 1)
     corner = Corner()
-    corner.look([SimpleNamespace(fixations=rows, geometry=geometry, raw_size=(160, 120))] * images)
-    corner.look([SimpleNamespace(fixations=())])
+    blank = SimpleNamespace(fixations=())
+    corner.look([blank, *[SimpleNamespace(fixations=rows, geometry=geometry, raw_size=(160, 120))] * images])
+    corner.look([blank])
     assert bool(corner.findings()) == said
+    away = SimpleNamespace(fixations=[SimpleNamespace(x=59, y=1)], geometry=geometry, raw_size=(160, 120))
+    corner.look([away])
+    assert not corner.findings(), "the last image may be the one that it leaves"
 
 
 def test_validation_says_it_too(exams, tmp_path):

@@ -114,6 +114,9 @@ def test_a_side_that_only_a_text_of_the_header_says_turns_the_image_as_predict_d
     assert [exam.laterality for exam in predicted.exams] == [{"cc": "R", "mlo": "R"}, {"mlo": "R"}]
     turned = [{view: each.flip for view, each in of_exam.items()} for of_exam in dataset.geometry]
     assert turned == [{"cc": True, "mlo": True}, {"cc": False, "mlo": True}]
+    listed = Exam("b", "B", "1", {"mlo": tmp_path / "4_R_mlo.dcm"}, laterality={"mlo": "L"})
+    looked, _ = look_at_headers(listed, ("mlo",), ViewNames(("cc", "mlo")), rules, tmp_path)
+    assert looked.laterality == {"mlo": "L"}, "the table says it"
 
 
 def test_an_image_that_lies_as_one_of_the_other_side_is_a_finding(tmp_path):
@@ -202,3 +205,7 @@ def test_patients_of_two_hospitals_may_be_numbered_alike(tmp_path):
     for number in range(2, 12):
         compared.look(Exam(f"e{number}", f"p{number}", "0", {}, dataset="one"), ["7", ""])
     assert len(said) == 6 and said[-1].startswith("further exams")
+    said.clear()
+    for number in range(9):
+        compared.look(Exam(f"f{number}", "one patient", "0", {}), [f"{number}", f"{number}0"])
+    assert len(said) == 6 and said[0].startswith("exams f0 and f1 are of one patient by the table")

@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from made_dicom import write
 from PIL import Image
 
 from gazekit.errors import DataError
@@ -55,6 +56,9 @@ def test_a_dark_eight_bit_image_stays_dark(tmp_path):
         (np.array([[-4, 0, 4]]), [[0.0, 0.5, 1.0]]),
         (np.array([[True, False]]), [[1.0, 0.0]]),
         (np.array([[0, 10**6]]), [[0.0, 1.0]]),
+        (np.array([[0, 2**14, 2**16]]), [[0.0, 0.25, 1.0]]),
+        (np.array([[0, 65535]]), [[0.0, 1.0]]),
+        (np.array([[0, 256]]), [[0.0, 256 / 1023]]),
     ],
 )
 def test_arrays_keep_the_unit_range_and_map_any_other(tmp_path, values, expected):
@@ -78,6 +82,19 @@ def test_colours_that_are_stored_otherwise_are_read_as_red_green_and_blue(tmp_pa
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
     Image.fromarray(grey).convert("YCbCr").save(tmp_path / "grey.tif")
     np.testing.assert_allclose(read_image(tmp_path / "grey.tif").pixels, grey / 255, atol=1e-6)
+
+
+def test_a_grey_image_has_three_equal_channels_where_colour_is_asked_for(tmp_path, twelve_bit):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(twelve_bit).save(tmp_path / "a.png", exif=exif)
+    for path in (write(tmp_path / "a.dcm", twelve_bit), tmp_path / "a.png"):
+        grey, colour = read_image(path), read_image(path, colour=True)
+        assert grey.colour is None
+        np.testing.assert_array_equal(colour.colour, [grey.pixels] * 3)
+        np.testing.assert_array_equal(colour.pixels, grey.pixels)
+        assert (colour.guessed_depth, colour.warnings) == (grey.guessed_depth, grey.warnings)
+    assert grey.guessed_depth == 12 and grey.warnings
 
 
 def test_grey_saved_as_colour_is_grey_and_real_colour_an_error(tmp_path):
@@ -155,6 +172,23 @@ def test_the_same_in_ppm(tmp_path, twelve_bit):
     (tmp_path / "a.ppm").write_bytes(b"P6 %d %d 4095\n" % (width, height) + grey)
     with pytest.raises(DataError, match="16 bits in several channels"):
         read_image(tmp_path / "a.ppm")
+
+
+@pytest.mark.parametrize("white", [100, 255, 256, 1000, 4095, 40000])
+def test_a_pgm_file_states_its_white(tmp_path, white):
+    values = np.linspace(0, white * 0.7, 108).round().astype(np.uint16).reshape(12, 9)
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 9 12 %d\n" % white + values.astype("u1" if white < 256 else ">u2").tobytes())
+    np.testing.assert_allclose(
+        read_image(path).pixels, values / white, atol=0.51 / 255 if white < 256 else 1e-5
+    )
+
+
+def test_a_pgm_file_of_16_bits_states_nothing_as_other_files_of_16_bits(tmp_path, twelve_bit):
+    (tmp_path / "a.pgm").write_bytes(b"P5 9 12 65535\n" + twelve_bit.astype(">u2").tobytes())
+    found = read_image(tmp_path / "a.pgm")
+    assert found.guessed_depth == 12
+    np.testing.assert_allclose(found.pixels, twelve_bit / 4095, atol=1e-6)
 
 
 def test_white_may_be_zero_in_tiff(tmp_path, twelve_bit):
@@ -243,6 +277,9 @@ def test_missing_unknown_and_multi_page_files_are_one_clear_line(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(DataError, match="not a DICOM, PNG"):
         read_image(tmp_path / "text.png")
+    Image.fromarray(np.zeros((4, 4), dtype=np.uint8)).save(tmp_path / "a.bmp")
+    with pytest.raises(DataError, match="not a DICOM, PNG, TIFF, JPEG, PGM or NPY file; convert it"):
+        read_image(tmp_path / "a.bmp")
     with pytest.raises(DataError, match="cannot be read"):
         read_image(tmp_path)
     (tmp_path / "a.dcm").write_text("not DICOM")
