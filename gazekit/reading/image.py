@@ -261,7 +261,7 @@ def _checked(values: Array, path: Path, *, colour: bool) -> Array:
         )
     if values.ndim == 3 and values.shape[2] == 3:
         if not (values == values[:, :, :1]).all():
-            if colour and values.size:
+            if colour:
                 return values
             raise DataError(
                 f"{path}: the image is in colour; expected grey; convert it, or prepare the data with --colour"

@@ -589,6 +589,65 @@ def test_links_to_one_image_are_one_image(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(pair[0])
     (exam,) = grouped([tmp_path]).exams
     assert not exam.refused and set(exam.images) == set(VIEWS)
+    assert not grouped([tmp_path]).left_out
+
+
+def test_studies_of_one_day_are_told_apart_by_themselves_and_not_by_names(tmp_path: Path) -> None:
+    day = {"StudyDate": "20200101"}
+    for study in ("1.1", "1.2"):
+        for name, view in (("a_cc", "CC"), ("b_mlo", "MLO")):
+            dicom(tmp_path / study / f"{name}.dcm", "A", "L", view, StudyInstanceUID=study, **day)
+    found = grouped([tmp_path])
+    assert [{path.parent.name for path in exam.images.values()} for exam in found.exams] == [{"1.1"}, {"1.2"}]
+    assert not any(exam.refused for exam in found.exams)
+
+
+@pytest.mark.parametrize("named", [("1", "2", "3", "4"), ("1_cc", "1_mlo", "2_cc", "4")])
+def test_a_view_that_comes_twice_in_a_study_is_told_apart_where_all_names_say_the_view(
+    tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    for name, view in zip(named, ("CC", "MLO") * 2, strict=True):
+        dicom(tmp_path / f"{name}.dcm", "A", "L", view)
+    (exam,) = grouped([tmp_path]).exams
+    assert exam.refused.startswith("view 'cc' comes 2 times, and nothing says which one to use")
+
+
+def test_special_images_are_used_where_they_show_every_view(tmp_path: Path) -> None:
+    raw = SPECIAL["processing"][0]
+    pair = [dicom(tmp_path / view, "A", "L", view, **raw) for view in ("CC", "MLO")]
+    found = grouped(pair)
+    (exam,) = found.exams
+    assert not exam.refused and not found.left_out
+    assert found.assumed == {f"view {view} is there only as: FOR PROCESSING": [exam.key] for view in VIEWS}
+    usual = dicom(tmp_path / "usual", "A", "L", "CC")
+    (exam,) = grouped([pair[0], usual]).exams
+    assert exam.images == {"cc": usual} and exam.refused.startswith("no view 'mlo', only cc")
+    again = dicom(tmp_path / "again", "A", "L", "CC")
+    (exam,) = grouped([usual, again]).exams
+    assert exam.refused.startswith("view 'cc' comes 2 times")
+
+
+def test_loose_images_of_an_exam_that_lacks_a_view_are_predicted_without_if_asked_for(tmp_path: Path) -> None:
+    found = group_images([image(tmp_path / "1_cc.png")], VIEWS, rules=RULES, keep_missing=True)
+    (exam,) = found.exams
+    assert not exam.refused and found.assumed == {without_views(["mlo"]): [exam.key]}
+
+
+def test_a_link_to_nothing_costs_the_exam_of_its_name_alone(tmp_path: Path) -> None:
+    for name in ("1_cc", "2_cc", "2_mlo"):
+        dicom(tmp_path / f"{name}.dcm", name[0], "L", name[2:].upper())
+    for name in ("3_mlo.dcm", "2_mlo.png"):
+        (tmp_path / name).symlink_to(tmp_path / "nowhere" / name)
+    found = grouped([tmp_path])
+    assert [(sorted(path.name for path in e.images.values()), e.refused[:12]) for e in found.exams] == [
+        (["1_cc.dcm"], "no view 'mlo"),
+        (["2_cc.dcm", "2_mlo.dcm"], ""),
+        (["2_mlo.png"], "view mlo: is"),
+        (["3_mlo.dcm"], "view mlo: is"),
+    ]
+    (tmp_path / "1_mlo.dcm").symlink_to(tmp_path / "nowhere" / "1_mlo.dcm")
+    exam = grouped([tmp_path]).exams[0]
+    assert len(exam.images) == 2 and exam.refused.startswith("view mlo: is")
 
 
 def test_names_of_exams_are_told_apart_by_folders_and_else_numbered(tmp_path: Path) -> None:

@@ -394,13 +394,14 @@ def test_a_region_that_breaks_its_contract_is_named(find, said):
     [(-1, 0, 6, 4), (0, -1, 6, 4), (0, 0, 7, 4), (0, 0, 6, 5), (3, 0, 3, 4), (0, 2, 6, 2), (4, 0, 3, 4)],
 )
 def test_a_box_that_is_empty_or_not_of_the_image_breaks_the_contract(box):
-    shapes = [(4, 6), (4, 6, 3)]
-    for shape in shapes:
-        pixels, whole = np.zeros(shape, dtype=np.float32), (0, 0, 6, 4)
+    def finding(found):
+        return OddFinder(lambda _: Region((0, 0, 6, 4), found, np.ones((4, 6), bool)))
+
+    for shape in ((4, 6), (4, 6, 3)):
+        pixels = np.zeros(shape, dtype=np.float32)
         with pytest.raises(PluginError, match="promises a box within"):
-            found_region(OddFinder(lambda _: Region(whole, box, np.ones((4, 6), bool))), pixels)
-        found = found_region(OddFinder(lambda _: Region(whole, (5, 3, 6, 4), np.ones((4, 6), bool))), pixels)
-        assert found.box == (5, 3, 6, 4)
+            found_region(finding(box), pixels)
+        assert found_region(finding((5, 3, 6, 4)), pixels).box == (5, 3, 6, 4)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), DataError("nothing to see")])

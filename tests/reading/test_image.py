@@ -59,6 +59,7 @@ def test_a_dark_eight_bit_image_stays_dark(tmp_path):
         (np.array([[0, 2**14, 2**16]]), [[0.0, 0.25, 1.0]]),
         (np.array([[0, 65535]]), [[0.0, 1.0]]),
         (np.array([[0, 256]]), [[0.0, 256 / 1023]]),
+        (np.array([[10**9, 10**9 + 25, 10**9 + 100]]), [[0.0, 0.25, 1.0]]),
     ],
 )
 def test_arrays_keep_the_unit_range_and_map_any_other(tmp_path, values, expected):
@@ -245,6 +246,7 @@ def test_the_depth_is_of_whole_numbers_that_need_one(tmp_path, values, expected)
     [
         (np.zeros((2, 3, 4)), "2 x 3 x 4"),
         (np.zeros((0, 3)), "0 x 3"),
+        (np.zeros((0, 4, 3)), "0 x 4"),
         (np.array([[np.nan, 1.0]]), "NaN"),
         (np.array([["a"]]), "type"),
         (np.array([[1j]]), "type"),

@@ -119,6 +119,8 @@ def test_other_files_have_no_windows_but_a_range(tmp_path):
         np.clip((RAMP.astype(float) - 900) / 200, 0, 1),
         atol=1e-6,
     )
+    np.save(tmp_path / "dark.npy", np.array([[20, 30, 60]], dtype=np.uint8))
+    np.testing.assert_allclose(read_image(tmp_path / "dark.npy", "range").pixels, [[0, 0.25, 1]], atol=1e-6)
     with pytest.raises(DataError, match="no window '2'; only DICOM files have windows"):
         read_image(tmp_path / "a.npy", 2)
 
