@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.reading.table import first_columns, open_table
+from gazekit.reading.table import beginning_with, first_columns, open_table
 
 
 def write(folder, text, encoding="utf-8"):
@@ -142,6 +142,9 @@ def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_p
         ("a\tb\n1.234\t7\n12,5\t8\n0.5\t8\n", None),
         ("a\tb\n1,234\t7\n12,5\t8\n0.5\t8\n", None),
         ("a\tb\n1,234\t7,5\n0.5\t8,5\n", None),
+        ("a\tb\n1,234\t1,2345\n", 1.234),
+        ("a\tb\tday\n1,234\t0,5\t1.5.2020\n", 1.234),
+        ("a\tb\n1,234\t3,5 mm\n", None),
         ("a\tb\n-12,500\t7\n", None),
         ("a\tb\n1,234\t2\n", None),
         ("a\tb\n1,234\t567,890\n", None),
@@ -160,6 +163,26 @@ def test_a_comma_before_three_digits_is_decimal_where_the_table_says_so(tmp_path
         return
     with pytest.raises(DataError, match=r"t\.tsv row 2: a is '-?1"):
         row.number("a")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_a_table_in_another_encoding_says_so_too(tmp_path, encoding):
+    path = write(tmp_path, "a\tb\tÅ\n1,234\t0,5\tö\n", encoding)
+    assert next(open_table(path).rows()).number("a") == 1.234
+
+
+def test_columns_that_begin_with_a_word_and_their_numbers(tmp_path):
+    path = write(tmp_path, "id,covariate_age,Covariate_BMI,covariate_ dose_2\n1,50,NA,\n")
+    table = open_table(path)
+    columns = beginning_with("covariate_", table.columns, path)
+    assert columns == {"age": "covariate_age", "BMI": "Covariate_BMI", "dose_2": "covariate_ dose_2"}
+    assert next(table.rows()).numbers(columns) == {"age": 50.0}
+    for bad in ("covariate_", "covariate_2nd", "covariate_a b", "covariate_größe"):
+        with pytest.raises(DataError, match="expected covariate_NAME with letters, digits and _"):
+            beginning_with("covariate_", [bad], path)
+    for one, other in (("covariate_age", "covariate_Age"), ("covariate_age", "covariate_age")):
+        with pytest.raises(DataError, match=f"columns {one} and {other} both stand for covariate_[aA]ge"):
+            beginning_with("covariate_", [one, other], path)
 
 
 def test_a_number_that_may_be_two_is_refused_with_both(tmp_path):
