@@ -195,7 +195,7 @@ def test_values_that_bits_allocated_has_no_room_for_are_refused_instead_of_cut_o
         read_image(path)
 
 
-@pytest.mark.parametrize("tags", [{"Rows": 20}, {"Columns": 31}], ids=str)
+@pytest.mark.parametrize("tags", [{"Rows": 20}, {"Rows": 38}, {"Columns": 31}], ids=str)
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless], ids=lambda syntax: syntax.keyword)
 def test_pixel_data_of_more_rows_or_columns_is_not_read_in_silence(tmp_path, syntax, tags):
     path = tmp_path / "image.dcm"
