@@ -81,6 +81,13 @@ def reserve_stdout() -> None:
     )
 
 
+def drop_output() -> None:
+    """Send what standard output still holds nowhere: Python would try it again at the exit and end with 120."""
+    with suppress(OSError, ValueError):
+        number = sys.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
 @contextmanager
 def lasting_stderr() -> Iterator[None]:
     """Keep working silently when the terminal closes or a pipe breaks."""

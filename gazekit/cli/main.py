@@ -127,7 +127,7 @@ def _run() -> None:
             finally:
                 sys.stdout.flush()  # here a reader that has gone is no error
     except BrokenPipeError:  # the reader of our output has closed it, as in: gazekit … | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.drop_output()
         sys.exit(1)
     except GazekitError as error:
         said = str(error)
@@ -137,6 +137,7 @@ def _run() -> None:
         console.fail(
             f"{error.filename or 'input or output'}: {error.strerror or error}; choose another file or folder"
         )
+        console.drop_output()
         sys.exit(StorageError.exit_code)
     finally:
         console.warn_of_failures(said)

@@ -1,8 +1,8 @@
 """Write files whole or not at all, and never through a link.
 
 A gazekit folder may have come from someone else, so nothing in it is written through a link. A new file is written
-under a random name and then replaces whatever has its final name, link or file. Only a regular file without a second
-name is appended to. A subfolder must be a real folder, not a link.
+under a random name and then replaces whatever has its final name, link or file; a device or a pipe is an error. Only a
+regular file without a second name is appended to. A subfolder must be a real folder, not a link.
 """
 
 import errno
@@ -62,9 +62,11 @@ def _free(path: Path, error: OSError) -> str:
 
 
 def check_place(path: Path) -> None:
-    """Raise StorageError if a folder stands where a file is to be written, or the folder to write it in is missing."""
+    """Raise StorageError if a folder, device or pipe stands where a file is to be written, or its folder is missing."""
     if not path.name or (path.is_dir() and not path.is_symlink()):
         raise StorageError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StorageError(f"{path}: is a device or a pipe, which a file would replace; name a file")
     if not path.parent.exists():
         raise StorageError(
             f"{path.parent}: there is no such folder to write {path.name} in; make it, or choose another"

@@ -92,6 +92,25 @@ def test_a_command_whose_streams_are_closed_does_its_work(tiny_run: Path, closed
     assert ended.returncode == 0 and (closed != "2>&-" or b"mammonet_small" in ended.stdout)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("command", [["runs", "list"], ["predict"]], ids=" ".join)
+def test_results_that_the_disk_does_not_take_end_in_one_line(
+    tiny_run: Path, raw_folder: Path, command: list[str]
+) -> None:
+    """Python writes what is left once more at its exit, fails, and ends with 120."""
+    images = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"] if command == ["predict"] else []
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "gazekit", *command, tiny_run, *images],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 74 and "Exception ignored" not in ended.stderr
+    assert ended.stderr.count("error: input or output: No space left on device") == 1
+
+
 def test_a_training_without_usable_weights_is_an_error(
     registry: Registry, dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -309,6 +309,21 @@ def test_no_file_of_a_run_leads_to_one_elsewhere(
     assert f"{name}: is a link" in gazekit("runs", "list", run.parent).stderr
 
 
+def test_a_file_does_not_take_the_place_of_a_device_or_a_pipe(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    """As root, ``--out /dev/null`` would otherwise leave a file there for every program of the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    for name in ("pipe", "device"):
+        before = (tmp_path / name).lstat()
+        with pytest.raises(StorageError, match=f"{name}: is a device or a pipe"):
+            write_atomically(tmp_path / name, "text")
+        said = gazekit("data", "split", dataset.root, tmp_path / name, code=74).stderr
+        assert f"error: {tmp_path / name}: is a device or a pipe, which a file would replace" in said
+        assert (tmp_path / name).lstat() == before
+
+
 def test_a_file_is_not_written_in_the_place_of_a_folder_nor_in_a_missing_one(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
