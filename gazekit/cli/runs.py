@@ -50,6 +50,7 @@ def list_runs(
         "val AUC: of the selected epoch, which is in brackets; AUC: of the last gazekit evaluate, of the test part if "
         "none is named; gazekit runs compare shows more"
     )
+    _warn_of_leaks(found)
 
 
 @app.command()
@@ -87,11 +88,7 @@ def compare(
         "95 % intervals over patients; –: not measured, or not evaluated yet; the tests of a difference: "
         "gazekit benchmark"
     )
-    for run in found:
-        if run.facts and run.facts.leak:
-            console.warn(
-                f"{run.path}: has seen patients of the test part, its numbers flatter it: {run.facts.leak}"
-            )
+    _warn_of_leaks(found)
 
 
 @app.command()
@@ -126,6 +123,14 @@ def verify(
             f"{len(damaged)} of {counted(len(runs), 'run')} damaged, the first is {damaged[0]}; get another copy, or "
             "train it again"
         )
+
+
+def _warn_of_leaks(found: "list[RunSummary]") -> None:
+    for run in found:
+        if run.facts and run.facts.leak:
+            console.warn(
+                f"{run.path}: has seen patients of the test part, its numbers flatter it: {run.facts.leak}"
+            )
 
 
 def _record(run: "RunSummary") -> dict[str, Any]:

@@ -59,6 +59,8 @@ def test_an_allowed_leak_is_said_in_every_report(leaking: Path, tmp_path: Path) 
     assert LEAK in gazekit("evaluate", out, "--resamples", 100).stderr
     assert json.loads(gazekit("evaluate", out, "--resamples", 100, "--json").stdout)["leak"] == LEAK
     assert LEAK in json.loads((out / "evaluation.json").read_text())["leak"]
+    for command in (("list", out), ("compare", out, out)):
+        assert LEAK in gazekit("runs", *command).stderr
     gazekit("report", out, *one_exam(out))
     assert LEAK in (out / "report.html").read_text()
 
