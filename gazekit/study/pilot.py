@@ -14,6 +14,7 @@ from gazekit.measures.comparing.reader_study import ReaderScores
 from gazekit.prepared.index import rows_of
 from gazekit.reading.table import open_table
 from gazekit.records.arrays import Floats
+from gazekit.records.labels import in_order
 from gazekit.runs.files import PREDICTIONS, columns_of_label
 from gazekit.study.grid import RunName
 
@@ -54,10 +55,13 @@ def pilot_of_runs(system: Path, reference: Path) -> Pilot:
 
 
 def scores_of_readers(path: Path) -> ReaderScores:
-    """Read a table with the columns reader, exam_id, label (0 or 1), patient_id if known, and a column for each way.
+    """Read a table with the columns reader, exam_id, label, patient_id if known, and a column for each way.
+
+    The labels are 0 and 1, or the names of two classes, the last by letters the positive one.
 
     Raises:
-        DataError: a column is missing, a score is no number, or a reader lacks an exam that others have.
+        DataError: a column is missing, a score is no number, there are not two classes, or a reader lacks an exam that
+            others have.
     """
     table = open_table(path, _READER)
     known = {*_READER, "patient_id"}
@@ -65,18 +69,22 @@ def scores_of_readers(path: Path) -> ReaderScores:
     if len(ways) != 2:
         raise DataError(
             f"{path}: expected two columns of scores beside {', '.join(sorted(known))}, found {len(ways)}: "
-            f"{visible(', '.join(ways)) or 'none'}"
+            f"{visible(', '.join(ways)) or 'none'}; give each reader's scores of an exam in both ways in one row"
         )
     scores: dict[tuple[str, str], tuple[float, float]] = {}
-    truth: dict[str, tuple[int, str]] = {}
+    truth: dict[str, tuple[str, str]] = {}
     for row in table.rows():
         reader, exam = row["reader"], row["exam_id"]
-        if row["label"] not in ("0", "1"):
-            raise DataError(f"{row.where}: label: expected 0 or 1 (got {visible(row['label'])!r})")
-        told = (int(row["label"]), row["patient_id"] if "patient_id" in table.columns else exam)
+        told = row.word("label"), row["patient_id"] if "patient_id" in table.columns else exam
         if truth.setdefault(exam, told) != told or (reader, exam) in scores:
             raise DataError(f"{row.where}: exam {visible(exam)} comes twice for a reader, or with two labels")
         scores[reader, exam] = (row.number(ways[0]), row.number(ways[1]))
+    classes = in_order(label for label, _ in truth.values())
+    if len(classes) != 2:
+        raise DataError(
+            f"{path}: label: expected two classes, 0 and 1 or their names; there are {len(classes)}: "
+            f"{visible(', '.join(classes[:5]))}"
+        )
     readers = list(dict.fromkeys(reader for reader, _ in scores))
     for pair in product(readers, truth):
         if pair not in scores:
@@ -84,7 +92,7 @@ def scores_of_readers(path: Path) -> ReaderScores:
                 f"{path}: reader {visible(pair[0])} lacks exam {visible(pair[1])}; expected all of them"
             )
     return ReaderScores(
-        labels=np.array([label for label, _ in truth.values()]),
+        labels=np.array([classes.index(label) for label, _ in truth.values()]),
         scores=np.array([[[scores[r, exam][way] for exam in truth] for r in readers] for way in (0, 1)]),
         patients=[patient for _, patient in truth.values()],
         readers=readers,

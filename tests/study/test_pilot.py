@@ -82,6 +82,20 @@ def test_a_table_of_readers_keeps_ways_readers_exams_and_patients(tmp_path: Path
     numbered = [f"{number},{row[:-2]}" for number, row in enumerate(rows)]  # as pandas and R write it
     path.write_text("\n".join([",reader,exam_id,label,without,with", *numbered]))
     assert scores_of_readers(path).scores.tolist() == found.scores.tolist()
+    named = "\n".join(["reader,exam_id,label,without,with", *(row[:-2] for row in rows)])
+    path.write_text(
+        named.replace(",0,", ",benign,").replace(",1,", ",malignant,")
+    )  # as tables of exams have them
+    assert scores_of_readers(path).labels.tolist() == [1, 0]
+    for label, counted in (("0", "1: 1"), ("odd", "3: 1, benign, odd")):
+        path.write_text(
+            named.replace("e1,0,", "e1,benign," if label == "odd" else "e1,1,")
+            + ("\nx,e3,odd,1,1\ny,e3,odd,1,1" if label == "odd" else "")
+        )
+        with pytest.raises(
+            DataError, match=f"readers.csv: label: expected two classes, .*; there are {counted}$"
+        ):
+            scores_of_readers(path)
     for last in ("x,e2,0,0.4,5", "x,e1,0,0.4,5"):
         path.write_text(
             "\n".join(["reader,exam_id,label,without,with", *(row[:-2] for row in rows[:3]), last])
