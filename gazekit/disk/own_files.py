@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wrong_value import in_plain_words
 from gazekit.errors import DataError
 
 Model = TypeVar("Model")
@@ -236,7 +237,7 @@ def _adapter(model: type[Model]) -> pydantic.TypeAdapter[Model]:
 
 def _fields(error: pydantic.ValidationError) -> str:
     """Name the first wrong fields, each with what was expected."""
-    items = error.errors(include_url=False, include_context=False)
+    items = error.errors(include_url=False)
     said = [f"{_field(item['loc'])}{_expected(item)}" for item in items[:2]]
     more = f" and {len(items) - 2} more" if len(items) > 2 else ""
     return "; ".join(said) + more
@@ -248,11 +249,10 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _expected(item: Any) -> str:
     if item["type"] == "missing":
-        return "is missing"
+        return in_plain_words(item)
     if item["type"] == "extra_forbidden":
         return "is no field of this file"
-    said = item["msg"].removeprefix("Value error, ")
-    return f"{said[:1].lower()}{said[1:]} (got {_short(repr(item['input']))})"
+    return f"{in_plain_words(item)} (got {_short(repr(item['input']))})"
 
 
 def _short(said: object) -> str:

@@ -1,9 +1,7 @@
 """Suggest the name that was probably meant by an unknown one."""
 
 import difflib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
@@ -36,16 +34,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'epochs'?``, or an empty text."""
     found = meant(name, known)
     return f"; did you mean '{found}'?" if found else ""
-
-
-def wrong_value(name: str, problem: Mapping[str, Any]) -> str:
-    """Describe what pydantic found wrong with a value; show how to write a list given with bare commas."""
-    value = problem["input"]
-    if problem["type"] in ("tuple_type", "list_type") and isinstance(value, str):
-        parts = value.strip().removeprefix("[").removesuffix("]").split(",")  # a shell takes quotes away
-        written = json.dumps([part.strip() for part in parts], ensure_ascii=False)
-        return f"expected a list, in quotes for the shell: '{name}={written}' (got {value!r})"
-    return f"{problem['msg']} (got {value!r})"
 
 
 def _is_short_for(short: str, name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from gazekit.disk.wrong_value import in_plain_words, problems_of
 from gazekit.errors import ConfigurationError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.formats import AUTO, AnyFormat
@@ -107,6 +108,8 @@ def _fixation_settings(values: Mapping[str, Any]) -> FixationSettings:
     try:
         return pydantic.TypeAdapter(FixationSettings).validate_python(values)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = problems_of(error)[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"fixations.{name}: {first['msg']} (got {first['input']!r})") from None
+        raise ConfigurationError(
+            f"fixations.{name}: {in_plain_words(first)} (got {first['input']!r})"
+        ) from None

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import pydantic
 
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wrong_value import in_plain_words, problems_of
 from gazekit.errors import ConfigurationError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.reading.window import FIRST, parse_window
@@ -160,9 +161,9 @@ class PreparationSettings:
         try:
             settings: PreparationSettings = _adapter().validate_json(json.dumps(given), strict=True)
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
+            first = problems_of(error)[0]
             raise ConfigurationError(
-                f"preparation.{visible('.'.join(map(str, first['loc'])))[:60]}: {first['msg']}"
+                f"preparation.{visible('.'.join(map(str, first['loc'])))[:60]}: {in_plain_words(first)}"
             ) from None
         return settings
 

@@ -9,8 +9,9 @@ import pydantic
 import tomlkit
 from pydantic import Field
 
-from gazekit.disk.suggestion import did_you_mean, wrong_value
+from gazekit.disk.suggestion import did_you_mean
 from gazekit.disk.wording import counted
+from gazekit.disk.wrong_value import problems_of, wrong_value
 from gazekit.errors import ConfigurationError
 from gazekit.presets.layers import (
     COMPONENT_KEYS,
@@ -188,9 +189,7 @@ def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset
     try:
         preset = Preset.model_validate(tables)
     except pydantic.ValidationError as error:
-        problems += [
-            (tuple(map(str, item["loc"])), _explain(item, merged)) for item in error.errors(include_url=False)
-        ]
+        problems += [(tuple(map(str, item["loc"])), _explain(item, merged)) for item in problems_of(error)]
     else:
         problems += _check_views(preset)
     if problems:
@@ -276,6 +275,9 @@ def _explain(item: Any, merged: Layer) -> str:
     name = ".".join(map(str, item["loc"]))
     if item["type"] == "missing":
         return "is needed"
+    if item["type"] == "model_type":
+        or_none = " or none" if item["loc"] in _OPTIONAL else ""
+        return f"expected {name}.KEY=VALUE{or_none} (got {item['input']!r})"
     if item["type"] != "extra_forbidden":
         return wrong_value(name, item)
     wrong = tuple(name.split("."))

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import Field
 
+from gazekit.disk.wrong_value import in_plain_words, problems_of
+
 LABEL = "label"
 """The target that every exam has, which is explained, selected by and compared."""
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -340,9 +342,9 @@ def _axes(table: Mapping[str, Any], above: str) -> Iterator[tuple[str, ValueRang
             try:
                 yield key, ValueRange.model_validate(axis)
             except pydantic.ValidationError as error:
-                first = error.errors(include_url=False)[0]
+                first = problems_of(error)[0]
                 where = ".".join(map(str, (key, *first["loc"])))
-                raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+                raise ValueError(f"{where}: {in_plain_words(first)}") from None
         elif isinstance(axis, Mapping):
             yield from _axes(axis, f"{key}.")
         elif isinstance(axis, list | tuple) and axis and not has_twice(axis):

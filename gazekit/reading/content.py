@@ -112,7 +112,9 @@ def _readable(path: Path) -> Iterator[None]:
         if error.errno is None:  # of a parser
             raise
         if error.errno == errno.ENOENT and not path.is_symlink():
-            raise DataError(f"{path}: there is no such image file; check the table of exams") from None
+            raise DataError(
+                f"{path}: there is no such image file; check its path or the table that names it"
+            ) from None
         to_nothing = error.errno in (errno.ENOENT, errno.ELOOP)
         found = "is a link to nothing" if to_nothing else f"cannot be read ({error.strerror})"
         raise DataError(f"{path}: {found}; expected an image file; copy it again from its source") from None

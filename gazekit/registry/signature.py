@@ -10,7 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 
-from gazekit.disk.suggestion import did_you_mean, wrong_value
+from gazekit.disk.suggestion import did_you_mean
+from gazekit.disk.wrong_value import in_plain_words, problems_of, wrong_value
 from gazekit.errors import ConfigurationError
 
 
@@ -97,10 +98,10 @@ def check_signature(factory: type, context: Sequence[str] = (), may_lack: int = 
     try:
         _schema(factory, validate_default=True)()
     except pydantic.ValidationError as error:
-        (first, *_) = error.errors(include_url=False)
+        (first, *_) = problems_of(error)
         raise ConfigurationError(
-            f"option '{first['loc'][0]}' of {factory.__name__}: its default does not fit its type: {first['msg']} "
-            f"(got {first['input']!r})"
+            f"option '{first['loc'][0]}' of {factory.__name__}: its default does not fit its type: "
+            f"{in_plain_words(first)} (got {first['input']!r})"
         ) from None
     except (NameError, TypeError, pydantic.PydanticUserError) as error:
         raise ConfigurationError(f"the options of {factory.__name__} cannot be checked: {error}") from None
@@ -146,7 +147,7 @@ def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any],
     try:
         checked = _schema(factory)(**options)
     except pydantic.ValidationError as error:
-        return {}, [_problem(factory, item) for item in error.errors(include_url=False)]
+        return {}, [_problem(factory, item) for item in problems_of(error)]
     return {name: getattr(checked, name) for name in type(checked).model_fields}, []
 
 

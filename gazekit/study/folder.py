@@ -20,6 +20,7 @@ from gazekit.disk.atomic import disk_errors, own_folder, write_atomically
 from gazekit.disk.locking import LOCK, locked
 from gazekit.disk.own_files import MIB, FileKind, read_versioned
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wrong_value import in_plain_words, problems_of
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import Split, read_split, write_split
@@ -63,9 +64,9 @@ class StudyFacts(pydantic.BaseModel):
         try:
             StudySettings.model_validate_json(json.dumps(values), strict=True)
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            first = problems_of(error)[0]
             raise ValueError(
-                f"expected those of a study: {visible('.'.join(map(str, first['loc'])))}: {first['msg']}"
+                f"expected those of a study: {visible('.'.join(map(str, first['loc'])))}: {in_plain_words(first)}"
             ) from None
         return values
 

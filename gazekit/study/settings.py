@@ -14,6 +14,7 @@ from gazekit.disk.home_folder import with_home, without_home
 from gazekit.disk.own_files import MIB, FileKind, read_text
 from gazekit.disk.plain_text import visible
 from gazekit.disk.wording import counted
+from gazekit.disk.wrong_value import in_plain_words, problems_of
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, read_space
@@ -201,7 +202,7 @@ def parse_study(
     try:
         settings = StudySettings.model_validate(values)
     except pydantic.ValidationError as error:
-        items = [item for item in error.errors(include_url=False) if _is_meant(item["loc"], values)]
+        items = [item for item in problems_of(error) if _is_meant(item["loc"], values)]
         problems = [f"{_where(item['loc'])}: {_explain(item)}" for item in items]
         raise _wrong(origin, problems) from None
     problems = _contradictions(settings, earlier)
@@ -367,7 +368,7 @@ def _explain(item: Any) -> str:
         "extra_forbidden": "no such key",
         "string_pattern_mismatch": f"'{item['input']}' is not a valid name; expected letters, digits and . = + , - _",
     }
-    return explained.get(item["type"]) or f"{item['msg']} (got {item['input']!r})"
+    return explained.get(item["type"]) or f"{in_plain_words(item)} (got {item['input']!r})"
 
 
 def _wrong(origin: str, problems: list[str]) -> ConfigurationError:

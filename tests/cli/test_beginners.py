@@ -167,7 +167,9 @@ def test_other_things_in_place_of_a_run(dataset, tiny_run):
         ("fusion.maps.head=2", "no such option of CrossAttention; did you mean 'heads'?"),
         ("heads=2", "did you mean 'fusion.maps.heads'?"),
         ("views=cc,mlo", """expected a list, in quotes for the shell: 'views=["cc", "mlo"]'"""),
-        ("training.epochs=ten", "training.epochs: Input should be a valid integer"),
+        ("training.epochs=ten", "training.epochs: expected a whole number (got 'ten')"),
+        ("gaze=off", "gaze: expected gaze.KEY=VALUE or none (got 'off')"),
+        ("training=3", "training: expected training.KEY=VALUE (got 3)"),
         ("colour=red", "colour: no such key; gazekit presets show NAME lists all"),
     ],
 )

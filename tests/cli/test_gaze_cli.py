@@ -463,7 +463,7 @@ def test_files_in_another_form_name_the_remedy(
         (
             ["fixations", "REC", "--set", "fixations.method=fast"],
             2,
-            "fixations.method: Input should be 'ivt' or 'idt'",
+            "fixations.method: expected 'ivt' or 'idt' (got 'fast')",
         ),
         (
             ["fixations", "REC", "--set", "fixations.speed=1"],

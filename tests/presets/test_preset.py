@@ -338,7 +338,7 @@ def test_without_gaze_the_space_has_nothing_of_it(registry: Registry) -> None:
     [
         ("tune.loss.gaze_weight=3", "expected a list of different values, or a range"),
         ("tune.loss.gaze_weight=[3, 3]", "expected a list of different values, or a range"),
-        ("tune.training.learning_rate.low=1", r"training\.learning_rate\.high: Field required"),
+        ("tune.training.learning_rate.low=1", r"training\.learning_rate\.high: is missing"),
         ("tune.training.learning_rate={low = 2, high = 1}", "expected low < high"),
         ("tune.training.learning_rate={low = 0, high = 1, log = true}", "expected 0 < low < high"),
         ("tune=3", "expected keys with their values"),
@@ -355,8 +355,13 @@ def test_only_mammo_net_itself_is_shown_by_its_quick_preset(registry: Registry, 
     assert {name: quick for name, quick in named.items() if quick} == {"mammonet": "mammonet_small"}
 
 
+def test_an_option_that_lacks_values_of_its_list_is_one_problem(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        registry.preset("mammonet_small", overrides=["backbone.widths=[4, 8]"])
+    problem = "--set: backbone.widths: expected at least 4 values (got [4, 8])"
+    assert str(caught.value) == f"preset 'mammonet_small' has 1 problem:\n  {problem}"
+
+
 def test_a_negative_seed_of_the_split_is_refused(registry: Registry) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"data\.split_seed: .*greater than or equal to 0 \(got -1\)"
-    ):
+    with pytest.raises(ConfigurationError, match=r"data\.split_seed: expected at least 0 \(got -1\)"):
         registry.preset("mammonet", overrides=["data.split_seed=-1"])

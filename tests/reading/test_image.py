@@ -274,7 +274,7 @@ def test_a_file_cut_anywhere_is_one_clear_line(tmp_path, twelve_bit, name, share
 
 
 def test_missing_unknown_and_multi_page_files_are_one_clear_line(tmp_path):
-    with pytest.raises(DataError, match="no such image file"):
+    with pytest.raises(DataError, match="no such image file; check its path or the table"):
         read_image(tmp_path / "absent.png")
     (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(DataError, match="not a DICOM, PNG"):

@@ -149,7 +149,7 @@ REFUSED = {
     ),
     "default of another type": (
         FUSION.replace("width: int = 4", "width: int = 'four'"),
-        "option 'width' of Bad: its default does not fit its type: Input should be a valid integer",
+        "option 'width' of Bad: its default does not fit its type: expected a whole number (got 'four')",
     ),
     "hook returns a list": (FUSION.replace('{"bad": Bad}', "[Bad]"), "expected a mapping of names, got ["),
     "name with spaces": (FUSION.replace('"bad"', '"too bad"'), "'too bad' cannot be a name"),

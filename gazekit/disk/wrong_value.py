@@ -1,0 +1,81 @@
+"""Say in plain words what pydantic found wrong with a value."""
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import pydantic
+
+from gazekit.disk.wording import counted
+
+Problem = Mapping[str, Any]
+"""An item of ``pydantic.ValidationError.errors()``, with its context."""
+
+_KINDS = {
+    "is missing": ("missing",),
+    "expected a whole number": ("int_type", "int_parsing", "int_from_float"),
+    "expected a number": ("float_type", "float_parsing"),
+    "expected a finite number": ("finite_number",),
+    "expected true or false": ("bool_type", "bool_parsing"),
+    "expected a text": ("string_type",),
+    "expected a list": ("list_type", "tuple_type"),
+    "expected a table of keys and values": (
+        *("dict_type", "mapping_type", "model_type"),
+        *("model_attributes_type", "dataclass_type"),
+    ),
+}
+_WORDS = {kind: words for words, kinds in _KINDS.items() for kind in kinds}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+    "too_short": ("min_length", "at least"),
+    "too_long": ("max_length", "at most"),
+}
+
+
+def problems_of(error: pydantic.ValidationError) -> list[Problem]:
+    """List what is wrong; values that a list of fixed length lacks are one problem, of the list."""
+    items = error.errors(include_url=False)
+    lacking = [item["type"] == "missing" and isinstance(item["loc"][-1], int) for item in items]
+    found: list[Problem] = []
+    for (item, lacks), (following, also) in pairwise([*zip(items, lacking, strict=True), (None, False)]):
+        if item is None or (lacks and also and following and following["loc"][:-1] == item["loc"][:-1]):
+            continue
+        found.append(_too_short(item) if lacks else item)
+    return found
+
+
+def _too_short(item: Problem) -> Problem:
+    *above, position = item["loc"]
+    return {**item, "type": "too_short", "loc": tuple(above), "ctx": {"min_length": position + 1}}
+
+
+def in_plain_words(problem: Problem) -> str:
+    """Say what was expected of a value: ``expected a whole number``; or that it is missing."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if kind == "literal_error":
+        return f"expected {context['expected']}"
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        bound = context[key]
+        number = int(bound) if isinstance(bound, float) and bound.is_integer() else bound
+        return f"expected {words} {counted(number, 'value') if kind.startswith('too_') else number}"
+    said: str = problem["msg"].removeprefix("Value error, ")
+    return said[:1].lower() + said[1:]
+
+
+def wrong_value(name: str, problem: Problem) -> str:
+    """Say what is wrong with a value and what it is; show how to write a list given with bare commas."""
+    value = problem["input"]
+    if problem["type"] == "missing":
+        return in_plain_words(problem)
+    if problem["type"] in ("tuple_type", "list_type") and isinstance(value, str):
+        parts = value.strip().removeprefix("[").removesuffix("]").split(",")  # a shell takes quotes away
+        written = json.dumps([part.strip() for part in parts], ensure_ascii=False)
+        return f"expected a list, in quotes for the shell: '{name}={written}' (got {value!r})"
+    return f"{in_plain_words(problem)} (got {value!r})"
