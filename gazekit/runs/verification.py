@@ -55,8 +55,9 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         if file.suffix == ".csv":
             yield from _said(partial(_read_all, file))
         elif file.name.startswith("evaluation"):
-            table = file.name.replace("evaluation", "predictions").replace(".json", ".csv")
-            yield from _measured(run, file, file.with_name(table))
+            table = file.with_name(file.name.replace("evaluation", "predictions").replace(".json", ".csv"))
+            is_read = not list(_said(partial(_read_all, table)))  # else it is a fault itself
+            yield from _measured(run, file, table if is_read else None)
     for file in sorted(run.path.glob("explain_check*.json")):
         yield from _said(partial(_read_checks, run, file))
     yield from _checkpoints(run.checkpoints, needed=True)
@@ -101,10 +102,10 @@ def _said(check: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def _measured(run: RunDirectory, measures: Path, table: Path) -> Iterator[str]:
+def _measured(run: RunDirectory, measures: Path, table: Path | None) -> Iterator[str]:
     """Check measures, and that the table of probabilities, if it is there, is the one they are of."""
     faults = list(_said(lambda: run.read_evaluation(measures)))
-    if not faults and os.path.lexists(table):
+    if not faults and table is not None and os.path.lexists(table):
         faults = list(_said(lambda: run.check_table(measures, table)))
     yield from faults
 
