@@ -93,10 +93,6 @@ def read_origin(path: Path) -> BackboneOrigin | None:
         if schema != SCHEMA:
             raise ConfigurationError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_KIND.remedy}")
         origin: BackboneOrigin = validated(values, path, _KIND, _ADAPTER)
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"{path}: no such file; expected weights in a safetensors file, as gazekit pretrain writes them"
-        ) from None
     except (OSError, safetensors.SafetensorError, DataError) as error:
         raise _unreadable(path, error) from None
     return origin
@@ -144,6 +140,10 @@ def check_values(path: Path, found: Mapping[str, Tensor], own: Mapping[str, Tens
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigurationError:
+    if isinstance(error, FileNotFoundError):
+        return ConfigurationError(
+            f"{path}: no such file; expected weights in a safetensors file, as gazekit pretrain writes them"
+        )
     return ConfigurationError(
         f"{path}: not readable as weights ({visible(str(error))}); expected tensors by name, as gazekit pretrain "
         "writes them"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gazekit.disk.wording import counted, first_few
 from gazekit.errors import DataError
 from gazekit.gaze.formats import GazeFile, files_beside, gaze_files, nothing_read
-from gazekit.gaze.image_names import named_by_table
+from gazekit.gaze.image_names import named_by, read_names
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import of_readers
 from gazekit.gaze.remedies import remedy_of
@@ -114,12 +114,13 @@ def read_all(
     Raises:
         DataError: no recording; a reader has none; with ``strict``, a file that cannot be read.
     """
+    meant = read_names(names) if names else {}
     found, faults = read_files(source, find_files(source, readers, warn, skip, strict=strict), skip)
     if strict and faults:
         raise DataError(faults[0])
     _warn_each([f"{fault}; skipped" for fault in faults], warn)
     try:
-        found = of_readers(named_by_table(found, names), wanted)
+        found = of_readers(named_by(found, meant) if names else found, wanted)
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
     doubts = [

@@ -280,6 +280,9 @@ def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> T
         _check_kind(path)
         encoding = _encoding(path)
         head, separator, above = _head(path, encoding)
+    except FileNotFoundError:
+        kind = f"table of {', '.join(needed)}" if needed else "text table"
+        raise DataError(f"{path}: there is no such file; expected a {kind}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text table") from None
     if _CONTROL.search(head):

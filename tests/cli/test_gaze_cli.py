@@ -353,6 +353,10 @@ def test_recordings_without_a_reader_are_counted_and_a_table_can_name_them(
         assert ours.fingerprint == PreparedDataset.open(tmp_path / theirs).fingerprint
     with pytest.raises(DataError, match="gaze: no recording of reader Cid; there are Ann, Ben"):
         prepare("s", "Cid")
+    absent = [*common, "--names", tmp_path / "absent.csv"]
+    said = gazekit("data", "prepare", "folder", images, tmp_path / "s", *absent, code=3).stderr
+    table = f"{tmp_path / 'absent.csv'}: there is no such file; expected a table of name, exam_id, view"
+    assert f"error: {table}\n" in said
     alone = ["--size", "16", "--names", tmp_path / "n.csv"]
     said = gazekit("data", "prepare", "folder", images, tmp_path / "s", *alone, code=2).stderr
     assert "names recordings, and none are given; add --gaze PATH" in said

@@ -89,7 +89,7 @@ def test_samples_at_the_same_time_are_no_fault(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_or_is_no_text(tmp_path):
-    with pytest.raises(DataError, match=r"absent\.csv: cannot be read \(No such file"):
+    with pytest.raises(DataError, match=r"absent\.csv: there is no such file; expected a text table"):
         list(Plain().read(tmp_path / "absent.csv"))
     with pytest.raises(DataError, match="cannot be read"):
         list(Plain().read(tmp_path))

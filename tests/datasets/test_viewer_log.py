@@ -186,7 +186,7 @@ def test_samples_are_the_one_table_beside_the_log_or_the_one_named(tmp_path):
     write_gaze(tmp_path, [(50, 10, 60)], "second.csv")
     with pytest.raises(DataError, match=r"2 files of samples beside the log \(gaze.csv, second.csv\)"):
         list(ViewerLog().read(log))
-    with pytest.raises(DataError, match=r"absent\.csv: cannot be read"):
+    with pytest.raises(DataError, match=r"absent\.csv: there is no such file; expected a t"):
         list(ViewerLog(samples="absent.csv").read(log))
 
 

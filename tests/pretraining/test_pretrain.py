@@ -162,8 +162,9 @@ def test_a_file_of_another_backbone_is_refused_with_shapes_and_remedy(weights: P
     assert str(weights) in said
     assert "stages.0.0.weight (4, 1, 3, 3) instead of (5, 1, 3, 3)" in said
     assert "--set backbone.use=small_resnet --set 'backbone.widths=[4, 6, 8, 10]'; set the same" in said
-    with pytest.raises(ConfigurationError, match=r"none.safetensors: no such file; expected weights"):
-        load_backbone(SmallResNet(1), weights.with_name("none.safetensors"))
+    for missing in ("none.safetensors", "none.pth"):
+        with pytest.raises(ConfigurationError, match=f"{missing}: no such file; expected weights"):
+            load_backbone(SmallResNet(1), weights.with_name(missing))
     quantised = {name: tensor.to(torch.int8) for name, tensor in SmallResNet(1).state_dict().items()}
     safetensors.torch.save_file(quantised, weights.with_name("int8.safetensors"))
     with pytest.raises(ConfigurationError, match=r"values of type int8 in .* before they were quantised"):

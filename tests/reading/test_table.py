@@ -88,8 +88,8 @@ def test_zeros_after_the_first_line_do_not_hide_which_columns_a_file_has(tmp_pat
 
 
 def test_what_is_no_file_is_an_error_or_fits_nothing(tmp_path):
-    for path in (tmp_path / "absent", tmp_path):
-        with pytest.raises(DataError, match="cannot be read"):
+    for path, fault in ((tmp_path / "absent", "there is no such file"), (tmp_path, "cannot be read")):
+        with pytest.raises(DataError, match=fault):
             open_table(path)
         assert first_columns(path) == ()
 

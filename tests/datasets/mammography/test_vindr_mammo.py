@@ -150,5 +150,7 @@ def change(table, old, new):
 
 
 def test_a_folder_without_the_table(tmp_path):
-    with pytest.raises(DataError, match=r"breast-level_annotations\.csv: cannot be read \(No such file"):
+    with pytest.raises(
+        DataError, match=r"annotations\.csv: there is no such file; expected a table of study_id, "
+    ):
         listed(tmp_path)
