@@ -197,6 +197,11 @@ def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
             2,
             "no fusion of vectors 'cross_atention'. There are: bfl, concat",
         ),
+        (
+            ["plugins", "show", "attention-map"],
+            2,
+            "is a kind; name a component of it, too: cam, class_attention, ",
+        ),
         (["plugins", "show", "bfi"], 2, "no component 'bfi'. Did you mean 'bfl'?"),
         (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
         (["data", "prepare", "folder", "nowhere", "out"], 3, "nowhere"),

@@ -124,6 +124,7 @@ def _kind_of(name: str) -> str:
     from difflib import get_close_matches
 
     from gazekit.errors import ConfigurationError
+    from gazekit.registry.registry import KINDS
 
     kinds: dict[str, list[str]] = {}
     for row in console.registry().table():
@@ -135,5 +136,9 @@ def _kind_of(name: str) -> str:
         return found[0]
     if found:
         raise ConfigurationError(f"'{name}' is of several kinds ({', '.join(found)}); name one before it")
+    kind = name.replace("-", "_")
+    if kind in KINDS:
+        there = ", ".join(each for each, of in sorted(kinds.items()) if kind in of)
+        raise ConfigurationError(f"'{name}' is a kind; name a component of it, too: {there}")
     near = "".join(f" Did you mean '{each}'?" for each in get_close_matches(name, kinds, n=1))
     raise ConfigurationError(f"no component '{name}'.{near} gazekit plugins list has them all")
