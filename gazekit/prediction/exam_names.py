@@ -43,18 +43,19 @@ def name_exams(exams: Sequence[Nameable]) -> list[str]:
     """Give every exam a unique name that is also a valid file name.
 
     This is the patient's public name with the side; else the part that the file names share, or the file names joined
-    by ``+``, without the patient information in the headers. Where exams share a name, or have none, their sides are
-    added if they differ, then the folders of files without headers.
-    If nothing is left, or several exams would still share a name, it is the exam's number: ``exam-0001``.
+    by ``+``, without the patient information in the headers. Where exams share a name, the folders of files without
+    headers are added if they differ, then the sides of those that still share one.
+    If nothing is left, or several exams would still share a name, it is the exam's number, with its side if sides
+    differ: ``exam-0001_L``.
     """
     names = [_fit_for_a_file(_name(exam)) for exam in exams]
-    sides = _telling_sides(names, exams)
-    names = [_joined(name, side) for name, side in zip(names, sides, strict=True)]
-    often = Counter(names)
+    folders = _telling(names, [_folders(exam) for exam in exams])
     names = [
-        _fit_for_a_file(_joined(_folders(exam), name)) if name and often[name] > 1 else name
-        for name, exam in zip(names, exams, strict=True)
+        _fit_for_a_file(_joined(folder, name)) if name else ""
+        for folder, name in zip(folders, names, strict=True)
     ]
+    sides = _telling(names, [exam.side for exam in exams])
+    names = [_joined(name, side) if name else "" for name, side in zip(names, sides, strict=True)]
     often, so_far = Counter(names), Counter[str]()
     unique = []
     for number, (name, side, exam) in enumerate(zip(names, sides, exams, strict=True), start=1):
@@ -68,12 +69,12 @@ def name_exams(exams: Sequence[Nameable]) -> list[str]:
     return unique
 
 
-def _telling_sides(names: Sequence[str], exams: Sequence[Nameable]) -> list[str]:
-    """Return the side of each exam where it differs among those of one name; empty elsewhere."""
-    sides = defaultdict(set)
-    for name, exam in zip(names, exams, strict=True):
-        sides[name].add(exam.side)
-    return [exam.side if len(sides[name]) > 1 else "" for name, exam in zip(names, exams, strict=True)]
+def _telling(names: Sequence[str], facts: Sequence[str]) -> list[str]:
+    """Return the fact about each exam where it differs among those of one name; empty elsewhere."""
+    of_name = defaultdict(set)
+    for name, fact in zip(names, facts, strict=True):
+        of_name[name].add(fact)
+    return [fact if len(of_name[name]) > 1 else "" for name, fact in zip(names, facts, strict=True)]
 
 
 def _joined(*parts: str) -> str:

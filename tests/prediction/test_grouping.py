@@ -671,8 +671,16 @@ def test_both_breasts_in_files_called_by_side_and_view_are_told_apart_by_their_s
         return [exam.key for exam in grouped([tmp_path / folder]).exams]
 
     assert keys("png/P1") == ["P1_L", "P1_R"] and keys("png") == ["P1_L", "P1_R", "P2_L", "P2_R"]
-    assert keys("dicom/P1") == ["L", "R"]
+    assert keys("dicom/P1") == ["exam-0001_L", "exam-0002_R"]
     assert keys("dicom") == ["exam-0001_L", "exam-0002_R", "exam-0003_L", "exam-0004_R"]
+
+
+def test_breasts_of_two_folders_are_told_apart_by_the_folders_and_not_by_their_sides(tmp_path: Path) -> None:
+    """They were scan_L and scan_R, as if of one patient."""
+    for patient, side in (("P1", "L"), ("P2", "R")):
+        for view in ("CC", "MLO"):
+            image(tmp_path / patient / f"scan_{side}{view}.png")
+    assert [exam.key for exam in grouped([tmp_path]).exams] == ["P1_scan", "P2_scan"]
 
 
 @pytest.mark.parametrize("names", [("cc", "mlo"), ("LCC", "LMLO")])
