@@ -44,6 +44,7 @@ _NO_TEXT = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
+_AFTER_COMMA = re.compile(r",\d")
 _COMMA, _POINT = re.compile(r"[+-]?\d*,\d+"), re.compile(r"[+-]?\d*\.\d+")
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", ".", "-", "--", "–", "—")
@@ -173,7 +174,7 @@ class _Commas:
             self._look()
             self._looked = True
         if "." in number:
-            return position in self._commas or bool(self._commas and position not in self._points)
+            return position in self._commas or bool(self._commas and not self._points)
         if position in self._commas or position in self._points:
             return position in self._points
         return self._any_point or not (self._commas or self._table.separator == ";")
@@ -181,8 +182,13 @@ class _Commas:
     def _look(self) -> None:
         """Find the columns with numbers whose comma or point can be nothing but a decimal one."""
         with self._table.path.open(encoding=self._table.encoding, newline="") as file:
-            if not any(_COMMA.search(line) for line in _lines(file, self._table.path)):
-                return
+            before = ""
+            for block in iter(lambda: file.read(_BLOCK), ""):
+                if _AFTER_COMMA.search(before + block):
+                    break
+                before = block[-1]
+            else:
+                return  # most tables with tabs: found in a fraction of the time that the rows take
         with suppress(DataError):  # of a row, which says it when it is read
             for row in self._table.rows(torn=True):
                 for position, cell in enumerate(() if row.torn else row.cells):

@@ -137,6 +137,7 @@ def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_p
         ("a\tb\n1.234\t7,5\n0.5\t8,5\n", 1.234),  # this column has points, the other commas
         ("a\tb\n1,250\t0.5\n12,5\t3.25\n", 1.25),  # and the other way round
         ("a\tb\n1,250\t2.500\n12,5\t3.500\n", 1.25),
+        ("a\tb\tc\n1.234\t1024.125\t3,4\n", 1.234),  # commas of a list; other fractions have points
         ("a\tb\n1.234\t7,5\n", None),
         ("a\tb\n1.234\t7\n12,5\t8\n", None),
         ("a\tb\n1.234\t7\n12,5\t8\n0.5\t8\n", None),
