@@ -101,7 +101,7 @@ def _print(result: dict[str, Any]) -> None:
     for sentence in result["flattery"]:
         console.warn(sentence)
     if result["threshold"]:
-        console.warn(with_advice(result["threshold"], result["run"]))
+        console.warn(with_advice(result["threshold"], result["run"], result["called_above"]))
     console.note(f"written to {result['run']}: {', '.join(result['files'])}")
     explained = "positive" if len(result["classes"]) == 2 else "predicted"
     console.note(f"intervals: {INTERVALS}; attention explains the {explained} class; not a medical device")

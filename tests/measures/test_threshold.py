@@ -64,6 +64,11 @@ def test_all_called_one_class_in_the_right_order_is_a_fault_of_calibration():
         f"{said}; choose one on the validation part, which predict then uses (gazekit calibrate my/run "
         "--at-specificity 0.9), or compare probabilities"
     )
+    calibrated = with_advice(said, "my/run", 0.751)  # the same command would choose the same threshold again
+    assert (
+        calibrated
+        == f"{said}; gazekit calibrate chose it on the validation part; compare probabilities instead"
+    )
 
 
 def test_classes_called_0_and_1_are_told_apart_from_numbers_of_exams():

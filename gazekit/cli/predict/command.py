@@ -222,11 +222,11 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
         evaluated = [evaluation.get(key) for key in ("epoch", "calibration", "called_above")]
         of_these = evaluated == [each.weights.epoch, each.calibration.words(), threshold]
         if of_these and (said := evaluation["threshold"]):
-            known = with_advice(said, str(each.run.path))
+            known = with_advice(said, str(each.run.path), threshold)
             console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")
             return
     if said := on_one_side(np.array(answers)[:, 1], classes, threshold):
-        console.warn(with_advice(said, str(trained[0].run.path)))
+        console.warn(with_advice(said, str(trained[0].run.path), threshold))
 
 
 def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:

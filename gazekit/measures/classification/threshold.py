@@ -77,10 +77,12 @@ def separates_nothing(
     return f"{said}; nor is their order shown to be better than chance (AUC {area.value:.3f}): {_TRAIN}"
 
 
-def with_advice(said: str, run: str) -> str:
-    """Add to a remark on the threshold the command that finds a better one, if one can help."""
+def with_advice(said: str, run: str, threshold: float = 0.5) -> str:
+    """Add to a remark on a run's threshold the command that finds a better one, if one can help."""
     if said.endswith(_TRAIN):
         return said
+    if threshold != 0.5:
+        return f"{said}; gazekit calibrate chose it on the validation part; compare probabilities instead"
     return (
         f"{said}; choose one on the validation part, which predict then uses (gazekit calibrate {in_command(run)} "
         "--at-specificity 0.9), or compare probabilities"
