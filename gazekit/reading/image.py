@@ -202,7 +202,7 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
 
 
 def _seen(picture: ImageFile) -> Array | None:
-    """Return the pixels ``[H, W]`` that are not wholly transparent, None if none is."""
+    """Return the pixels ``[H, W]`` that are not wholly transparent; None if that is all of them."""
     if not picture.has_transparency_data:
         return None
     seen = np.asarray(picture.convert("RGBA").getchannel("A")) > 0
