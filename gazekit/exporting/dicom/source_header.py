@@ -1,6 +1,7 @@
 """Read the header of a source image, with or without patient data; trust nothing in it."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,11 @@ def _is_given(header: Dataset, name: str) -> bool:
 
 
 def _value(header: Dataset, name: str) -> Any:
-    """Return a value that DICOM allows for this tag, else None; no error quotes it."""
+    """Return a value that DICOM allows for this tag, else None; nothing is said of it, lest it be quoted."""
     try:
-        value = header.get(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = header.get(name)
         if not value:
             return None
         for each in _parts(value):
