@@ -258,6 +258,18 @@ def test_a_tag_is_carried_or_named_as_left_out_by_what_dicom_allows(
     assert (header.get(name) or None) == (value if kept else None)
 
 
+def test_no_warning_is_given_of_a_value_too_long(mammograms: list[Path], tmp_path: Path) -> None:
+    source = pydicom.dcmread(mammograms[0])
+    source.add(pydicom.DataElement("PatientID", "LO", "x" * 80, validation_mode=pydicom.config.IGNORE))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source.save_as(tmp_path / "long.dcm")
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        _, left_out = read_source(tmp_path / "long.dcm", copy_patient=True)
+    assert "PatientID" in left_out and not given
+
+
 def referenced(dataset: pydicom.Dataset) -> set[str]:
     """All instances that an object refers to."""
     return {str(each.value) for each in dataset.iterall() if each.keyword == "ReferencedSOPInstanceUID"}
