@@ -1,7 +1,12 @@
-"""Make help texts fit any width: typer keeps line breaks of docstrings, and shows a type for flags and lists."""
+"""Make help texts fit any width, and say in plain words what is wrong with the value of an option.
+
+Typer keeps line breaks of docstrings, shows a type for flags and lists, and passes on the words of pydantic.
+"""
 
 import re
 from typing import Any
+
+import typer
 
 NAMES = ["-h", "--help"]
 _HUGE = 2**31
@@ -20,6 +25,7 @@ def tidy(command: Any) -> Any:
             setattr(command, name, "\n\n".join(_literal(" ".join(each.split())) for each in paragraphs))
     help_option = command.get_help_option(command.context_class(command, help_option_names=NAMES))
     for option in [*command.params, help_option]:
+        _explain_wrong_values(option)
         if getattr(option, "help", None):
             option.help = _literal(option.help)
         if option.param_type_name == "option" and option.metavar is None:
@@ -34,6 +40,29 @@ def tidy(command: Any) -> Any:
     for each in getattr(command, "commands", {}).values():
         tidy(each)
     return command
+
+
+def _explain_wrong_values(option: Any) -> None:
+    process = option.process_value
+
+    def processed(context: Any, value: Any) -> Any:
+        try:
+            return process(context, value)
+        except typer.BadParameter as error:
+            if error.__cause__ is None:  # not from pydantic
+                raise
+            import pydantic
+
+            from gazekit.disk.wrong_value import in_plain_words, problems_of, wrong_value
+
+            if not isinstance(error.__cause__, pydantic.ValidationError):
+                raise
+            problem = problems_of(error.__cause__)[0]
+            names_value = problem["type"] == "value_error"  # typer's own words
+            said = in_plain_words(problem) if names_value else wrong_value(option.name, problem)
+            raise typer.BadParameter(said, ctx=context, param=option) from None
+
+    option.process_value = processed
 
 
 def _literal(text: str) -> str:

@@ -266,7 +266,7 @@ class Registry:
             raise
         except ConfigurationError as error:
             return {}, [("use", str(error))]
-        return signature.validate(factory, options)
+        return signature.validate(factory, options, table=".".join(key))
 
     def _table(self, kind: str) -> dict[str, list[Component]]:
         if kind not in self._tables:

@@ -137,8 +137,13 @@ def _schema(factory: type, *, validate_default: bool = False) -> type[pydantic.B
     )
 
 
-def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def validate(
+    factory: type, options: Mapping[str, Any], *, table: str = ""
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Check options against the signature.
+
+    Args:
+        table: where a preset keeps the options, such as ``fusion.vectors``; messages show it in front of their names.
 
     Returns:
         The options with defaults filled in and types coerced, and the problems as (option, message); the options are
@@ -147,15 +152,15 @@ def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any],
     try:
         checked = _schema(factory)(**options)
     except pydantic.ValidationError as error:
-        return {}, [_problem(factory, item) for item in problems_of(error)]
+        return {}, [_problem(factory, item, table) for item in problems_of(error)]
     return {name: getattr(checked, name) for name in type(checked).model_fields}, []
 
 
-def _problem(factory: type, item: Any) -> tuple[str, str]:
+def _problem(factory: type, item: Any, table: str) -> tuple[str, str]:
     """Return an option and pydantic's complaint about it."""
     name = ".".join(map(str, item["loc"]))
     if item["type"] != "extra_forbidden":
-        return name, wrong_value(name, item)
+        return name, wrong_value(f"{table}.{name}" if table else name, item)
     options = options_of(factory)
     near = did_you_mean(name, [option.name for option in options])
     known = "; ".join(map(str, options)) or "none"

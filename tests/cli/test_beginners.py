@@ -167,6 +167,7 @@ def test_other_things_in_place_of_a_run(dataset, tiny_run):
         ("fusion.maps.head=2", "no such option of CrossAttention; did you mean 'heads'?"),
         ("heads=2", "did you mean 'fusion.maps.heads'?"),
         ("views=cc,mlo", """expected a list, in quotes for the shell: 'views=["cc", "mlo"]'"""),
+        ("fusion.vectors.hidden=64,8", """in quotes for the shell: 'fusion.vectors.hidden=["64", "8"]'"""),
         ("training.epochs=ten", "training.epochs: expected a whole number (got 'ten')"),
         ("gaze=off", "gaze: expected gaze.KEY=VALUE or none (got 'off')"),
         ("training=3", "training: expected training.KEY=VALUE (got 3)"),
@@ -176,6 +177,28 @@ def test_other_things_in_place_of_a_run(dataset, tiny_run):
 def test_keys_of_a_preset(item, expected):
     finished = gazekit("presets", "show", "mammonet", "--set", item, code=2)
     assert expected in finished.stderr and "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "mammonet", "--epochs", "1.5"], "'--epochs': expected a whole number (got '1.5')"),
+        (["train", "mammonet", "--epochs", "0"], "'--epochs': expected at least 1 (got '0')"),
+        (["plan", "pilot", "--difference", "0,05"], "'--difference': expected a number (got '0,05')"),
+        (["plan", "pilot", "--difference", "0.9"], "'--difference': expected at most 0.5 (got '0.9')"),
+        (
+            ["plan", "pilot", "--difference", "0.1", "--patients", "9", "--patients", "x"],
+            "'--patients': expected a whole number (got 'x')",
+        ),
+        (
+            ["evaluate", "RUN", "--part", "tst"],
+            "'--part': 'tst' is not one of 'test', 'val', 'train', 'all'.",
+        ),
+    ],
+)
+def test_a_wrong_value_of_an_option_of_a_command_is_said_in_plain_words(arguments, expected):
+    said = " ".join(gazekit(*arguments, code=2).stderr.replace("│", " ").split())
+    assert f"Invalid value for {expected}" in said and "Input should" not in said
 
 
 def test_a_value_that_is_no_part_of_its_option():
