@@ -88,7 +88,8 @@ def _print(result: dict[str, Any]) -> None:
     ]
     classes = count_classes(result["classes"])
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
-    title = f"{result['preset']}, {result['split']} part: {who}"
+    part = "all parts" if result["split"] == "all" else f"{result['split']} part"
+    title = f"{result['preset']}, {part}: {who}"
     console.note(f"weights of epoch {result['epoch']}: {result['chosen']}")
     console.note(describe(tuple(result["classes"])))
     if said := in_effect(result["calibration"], result["called_above"], result["positive"]):

@@ -120,8 +120,8 @@ def verify(
     damaged = [path for path, faults in found.items() if faults]
     if damaged:
         raise DataError(
-            f"{len(damaged)} of {counted(len(runs), 'run')} damaged, the first is {damaged[0]}; get another copy, or "
-            "train it again"
+            f"{len(damaged)} of {counted(len(runs), 'run')} damaged, the first is {damaged[0]}; do what the "
+            "warnings say, else get another copy, or train it again"
         )
 
 

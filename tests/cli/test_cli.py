@@ -129,7 +129,8 @@ def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp
 def test_prediction_of_raw_images_is_that_of_the_prepared_set(run: Path, raw_folder: Path) -> None:
     said = gazekit("evaluate", run, "--split", "all").stderr
     assert "--split all is now --part all; the former name goes in the next release" in said
-    assert "is now" not in gazekit("evaluate", run, "--part", "all").stderr
+    again = gazekit("evaluate", run, "--part", "all")
+    assert "is now" not in again.stderr and "mammonet_small, all parts: 24 exams" in again.stdout
     rows = [line.split(",") for line in (run / "predictions_all.csv").read_text().splitlines()]
     evaluated = {row[0]: float(row[-1]) for row in rows[1:]}
     pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]

@@ -167,6 +167,7 @@ def test_a_damaged_calibration_is_an_error_of_one_line_and_runs_verify_finds_it(
     verified = gazekit("runs", "verify", run, code=3)
     assert "calibration.json" in verified.stderr and "1 fault" in verified.stdout
     assert "1 faults" not in verified.stdout
+    assert "do what the warnings say, else get another copy" in verified.stderr
     (run / "calibration.json").write_text(json.dumps(stored | {"temperature": 0}))
     assert "temperature" in gazekit("predict", run, ".", code=3).stderr
 
