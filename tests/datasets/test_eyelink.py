@@ -304,6 +304,7 @@ SAMPLE = "12\t560.0\t440.0\t500.0\t...\n"
 def test_a_list_of_commands_names_images(tmp_path):
     (found,) = read(tmp_path, START + LIST + SAMPLE)
     assert found.image is None and "VC_1.vcl (!V DRAW_LIST) is not there" in found.notes[0]
+    assert found.notes[0].endswith('--set "shown=[left, top, width, height]"')
     for folder in ("runtime/graphics", "graphics", "."):
         place = tmp_path / folder / "VC_1.vcl"
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -211,7 +211,8 @@ class Trial:
             name = line.message[len(DRAW_LIST) :].strip()
             self.notes.append(
                 f"the list of images {PureWindowsPath(name).name} (!V DRAW_LIST) is not there; put it beside the ASC "
-                "file, in the folders that the message names or in the same, or set the option shown"
+                "file, in the folders that the message names or in the same, or say where the image was shown: --set "
+                '"shown=[left, top, width, height]"'
             )
         for command in commands_of(path) if path else ():
             if command.startswith("IMGLOAD"):
