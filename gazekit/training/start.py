@@ -36,6 +36,7 @@ from gazekit.runs.environment import environment
 from gazekit.runs.files import Environment, PluginRow, RunFacts
 from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load_model, stored_preset
 from gazekit.training.checks import balance, check_fits, doubts, left_out, try_one_batch
+from gazekit.training.execution import slow_precision
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.parts import check_groups
 from gazekit.training.recipe import Recipe
@@ -150,6 +151,7 @@ def start_run(
     if objective.factors is not None:
         balance(model, objective, preset, dataset, split, settings.seed)
     warnings += [*doubts(preset, dataset, split, maps), *left_out(preset, objective)]
+    warnings += slow_precision(preset.training, settings.device)
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     check_groups(modules, preset.training)
     make_optimizer(modules, Recipe.of(preset.training, registry))  # it may not take its arguments

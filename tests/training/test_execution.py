@@ -11,7 +11,7 @@ from gazekit.errors import GazekitError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.tables import TrainingSettings
 from gazekit.runs.directory import RunDirectory
-from gazekit.training.execution import chosen_algorithms, explained_faults
+from gazekit.training.execution import chosen_algorithms, explained_faults, slow_precision
 from gazekit.training.memory import peak_memory
 
 CPU = torch.device("cpu")
@@ -48,7 +48,20 @@ def test_deterministic_algorithms_end_with_the_training() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_options_are_part_of_the_run(dataset: PreparedDataset, tmp_path: Path) -> None:
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="nothing tells what the processor has")
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_a_precision_without_instructions_is_warned_of(amp: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainingSettings(amp=amp)
+    for has, said in ((False, [f"this processor has no instructions for {amp}"]), (True, [])):
+        monkeypatch.setattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported", lambda has=has: has)
+        assert [each.partition(":")[0] for each in slow_precision(settings, CPU)] == said
+        assert not [*slow_precision(settings, torch.device("cuda")), *slow_precision(TrainingSettings(), CPU)]
+
+
+def test_options_are_part_of_the_run(
+    dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     flags = ("--accumulate", 2, "--checkpoint-activations", "--deterministic", "--amp", "bf16", "--epochs", 1)
     out = tmp_path / "run"
     said = gazekit(
@@ -59,6 +72,7 @@ def test_options_are_part_of_the_run(dataset: PreparedDataset, tmp_path: Path) -
         "batch",
         said,
     )
+    assert "warning: this processor has no instructions for bf16" in said
     written = RunDirectory.open(out).preset_path.read_text()
     for line in ("accumulate = 2", "checkpoint_activations = true", "deterministic = true", 'amp = "bf16"'):
         assert f"\n{line} # --set" in written
