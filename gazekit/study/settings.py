@@ -13,6 +13,7 @@ from pydantic import Field
 from gazekit.disk.home_folder import with_home, without_home
 from gazekit.disk.own_files import MIB, FileKind, read_text
 from gazekit.disk.plain_text import visible
+from gazekit.disk.suggestion import did_you_mean
 from gazekit.disk.wording import counted
 from gazekit.disk.wrong_value import in_plain_words, problems_of
 from gazekit.errors import ConfigurationError, DataError
@@ -202,7 +203,7 @@ def parse_study(
     try:
         settings = StudySettings.model_validate(values)
     except pydantic.ValidationError as error:
-        items = [item for item in problems_of(error) if _is_meant(item["loc"], values)]
+        items = [item for item in problems_of(error) if _is_meant(item, values)]
         problems = [f"{_where(item['loc'])}: {_explain(item)}" for item in items]
         raise _wrong(origin, problems) from None
     problems = _contradictions(settings, earlier)
@@ -350,9 +351,23 @@ _BRANCHES = ("constrained-", "int", "literal[", "lax-or-strict[", "tuple[", "Ran
 """How pydantic names the branches of a union."""
 
 
-def _is_meant(location: tuple[int | str, ...], values: Mapping[str, Any]) -> bool:
-    """Say whether an error is about the kind of value that was given: a table of ``folds`` is one of random splits."""
-    return location[0] != "folds" or isinstance(values["folds"], dict) == ("RandomSplits" in location)
+def _is_meant(item: Any, values: Mapping[str, Any]) -> bool:
+    """Say whether an error is about what was given: a table of ``folds`` is one of random splits.
+
+    A system lacks a name only where it has no preset, which is an error already.
+    """
+    first, *inner = item["loc"]
+    if first == "system" and inner[1:] == ["name"]:
+        return bool(item["type"] != "missing")
+    return first != "folds" or isinstance(values["folds"], dict) == ("RandomSplits" in inner)
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    tables: dict[str, type[_Strict]]
+    tables = {"system": SystemSettings, "gate": Gate, "tune": TuneSettings, "folds": RandomSplits}
+    table = tables[str(location[0])] if len(location) > 1 else StudySettings
+    keys = [field.alias or name for name, field in table.model_fields.items()]
+    return f"no such key{did_you_mean(str(location[-1]), keys) or '; there are ' + ', '.join(keys)}"
 
 
 def _explain(item: Any) -> str:
@@ -363,9 +378,10 @@ def _explain(item: Any) -> str:
         )
     if item["type"] != "missing" and "data" in (item["loc"][0], *item["loc"][2:3]):
         return f"expected a prepared folder, or a list of them (got {item['input']!r})"
+    if item["type"] == "extra_forbidden":
+        return _unknown_key(item["loc"])
     explained = {
         "missing": "is needed",
-        "extra_forbidden": "no such key",
         "string_pattern_mismatch": f"'{item['input']}' is not a valid name; expected letters, digits and . = + , - _",
     }
     return explained.get(item["type"]) or f"{in_plain_words(item)} (got {item['input']!r})"

@@ -28,6 +28,19 @@ def test_paths_are_relative_to_the_file_and_a_name_is_that_of_the_preset(tmp_pat
     assert parse_study(study.to_toml_values(), "again", folder=tmp_path / "elsewhere") == study
 
 
+def test_a_misspelt_key_of_a_study_is_met_with_the_one_that_is_meant(tmp_path):
+    with pytest.raises(ConfigurationError) as refused:
+        parse(tmp_path, refrence="mine", sed=1, colour="red", system=[{"presett": "ga_net"}])
+    assert str(refused.value).splitlines()[1:] == [
+        "  system 1: preset: is needed",
+        "  system 1: presett: no such key; did you mean 'preset'?",
+        "  refrence: no such key; did you mean 'reference'?",
+        "  sed: no such key; did you mean 'seeds'?",
+        "  colour: no such key; there are title, data, folds, repeats, seeds, reference, set, "
+        "allow_leak, tune, system, gate",
+    ]
+
+
 def test_every_fault_is_told_at_once(tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         parse(tmp_path, seeds=0, folds="split.txt", colour="red", system=[{"name": "a b"}])
