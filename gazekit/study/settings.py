@@ -39,7 +39,7 @@ Folders = Path | Annotated[tuple[Path, ...], Field(max_length=_MOST)]
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RandomSplits(_Strict):

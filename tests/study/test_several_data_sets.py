@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -228,6 +229,10 @@ def test_the_command_line_takes_several_data_sets_and_random_splits(folder, tmp_
         ({"folds": {"val": 0.5}}, "folds: test: is needed"),
         ({"gate": [{"system": "ganet", "below": 1}]}, "gate 1: no system 'ganet'; there are ga_net"),
         ({"gate": [{"system": "ga_net"}]}, "gate 1: no bound"),
+        (
+            {"gate": [{"system": "ga_net", "at_least": math.nan}]},
+            "gate 1: at_least: expected a finite number (got nan)",
+        ),
         ({"gate": [{"system": "ga_net", "least": 1}]}, "gate 1: least: no such key"),
     ],
 )
