@@ -21,7 +21,7 @@ from tiny import SMALL
 
 HEADER = {
     **{"PatientName": "SENTINELNAME^FIRST", "PatientID": "SENTINELID", "OtherPatientIDs": "SENTINELOTHERID"},
-    **{"PatientBirthDate": "19010203", "PatientBirthTime": "010203", "PatientAge": "987Y"},
+    **{"PatientBirthDate": "19010203", "PatientBirthTime": "010203.456789", "PatientAge": "987Y"},
     **{"PatientAddress": "SENTINELSTREET 7", "PatientTelephoneNumbers": "SENTINELPHONE"},
     **{"PatientMotherBirthName": "SENTINELMOTHER", "PatientComments": "SENTINELCOMMENT"},
     **{
@@ -29,13 +29,14 @@ HEADER = {
         "StudyID": "SENTINELSTUDY",
         "StudyDescription": "SENTINELSTUDYTEXT",
     },
-    **{"StudyDate": "19040506", "StudyTime": "040506", "SeriesDescription": "SENTINELSERIES"},
+    **{"StudyDate": "19040506", "StudyTime": "040506.789012", "SeriesDescription": "SENTINELSERIES"},
     **{"ReferringPhysicianName": "SENTINELREFERRER", "PerformingPhysicianName": "SENTINELPERFORMER"},
     **{"OperatorsName": "SENTINELOPERATOR", "InstitutionName": "SENTINELHOSPITAL"},
     **{"InstitutionAddress": "SENTINELTOWN", "StationName": "SENTINELSTATION"},
     **{"DeviceSerialNumber": "SENTINELDEVICE", "ImageComments": "SENTINELIMAGETEXT"},
 }
 NAME = "SENTINELFILE"
+# times with fractions: six digits alone may stand in a unique identifier that is drawn
 SENTINELS = [NAME, *(str(value).split("^")[0] for value in HEADER.values())]
 EXAMS = 12
 STUDY = [part for item in (*SMALL, "training.batch_size=4", "training.epochs=1") for part in ("--set", item)]
