@@ -68,6 +68,7 @@ def finding_of(skipped: SkippedFile, *, named: bool) -> Finding:
     if not named:
         names = {skipped.path: "the file"} | dict.fromkeys(skipped.beside, "a file beside it")
     kind, about = (REFUSED_GAZE, "a gaze file") if skipped.is_gaze else (NOTE, "a file among the recordings")
+    about = "a folder of recordings" if skipped.path.is_dir() else about
     what = without_names(skipped.reason, names)
     return Finding(kind, skipped.path.name if named else about, what)
 

@@ -28,7 +28,7 @@ def prepare_execution(model: MultiViewClassifier, settings: TrainingSettings) ->
 
 
 def slow_precision(settings: TrainingSettings, device: torch.device) -> Iterator[str]:
-    """Say in one line if the processor has no instructions for the precision: 14 and 17 times as slow were measured."""
+    """Say in one line if the processor has no instructions for the precision (``bf16`` then took 14 times as long)."""
     if device.type != "cpu" or settings.amp == "off" or not torch.backends.mkldnn.is_available():
         return
     if not getattr(torch.ops.mkldnn, f"_is_mkldnn_{settings.amp}_supported")():

@@ -13,6 +13,7 @@ from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
 from gazekit.gaze.collecting import SkippedFile, read_all
 from gazekit.gaze.formats import gaze_files
+from gazekit.preparing.redaction import finding_of
 from gazekit.records.exam import Exam, Finding
 from gazekit.registry.registry import Registry
 
@@ -86,6 +87,9 @@ def test_a_closed_folder_among_recordings_is_said_and_skipped(
     assert found.exam_id == "e"
     assert warned == [f"{tmp_path / CLOSED}: {REASON}; what lies in it is skipped"]
     assert [(each.path.name, each.reason) for each in skipped] == [(CLOSED, REASON)]
+    (closed,) = skipped
+    assert finding_of(closed, named=False) == Finding("refused", "a folder of recordings", REASON)
+    assert finding_of(closed, named=True) == Finding("refused", CLOSED, REASON)
     with pytest.raises(DataError, match="closed: the folder cannot be listed"):
         read_all(tmp_path, readers, warned.append, strict=True)
 

@@ -65,7 +65,6 @@ def heatmap(
     recordings. The width of a fixation is --set fixations.sigma_degrees; if the recording does not tell the length of
     a degree, it is 30/800 of the image's height.
     """
-
     import numpy as np
     from PIL import Image
 

@@ -32,7 +32,8 @@ _WORDS = {
     "LossyImageCompression": ("00", "01"),
 }
 _METHODS = re.compile(r"ISO_[0-9]+_[0-9]+")
-"""Defined terms of LossyImageCompressionMethod. Source: DICOM PS3.3 C.7.6.1.1.5.1."""
+"""Defined terms of LossyImageCompressionMethod; another word may be any text, even a name. Source: DICOM PS3.3
+C.7.6.1.1.5.1."""
 _DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
 """Letters of a patient's directions; public sets of film mammograms put the view there instead."""
 
