@@ -19,7 +19,7 @@ import torch
 from evidence import Timed, arguments, middle, publish, resident_peak, rows, time_once
 from systems import ALL, make_step, noise, preset_of
 
-from gazekit.training.memory import freed_memory_kept
+from gazekit.training.computing.memory import freed_memory_kept
 
 WAYS = {"as the system does": (), "kept": ("kept",), "huge pages": ("huge",), "both": ("kept", "huge")}
 

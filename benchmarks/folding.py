@@ -19,7 +19,7 @@ import gazekit
 from gazekit.contracts.types import Views
 from gazekit.modelling.build import build_model
 from gazekit.modelling.model import MultiViewClassifier
-from gazekit.training.execution import prepare_execution
+from gazekit.training.computing.execution import prepare_execution
 
 BATCHES = (1, 8)
 

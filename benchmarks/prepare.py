@@ -28,7 +28,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure, prepare
-from gazekit.preparing.source import RawData
+from gazekit.preparing.raw.source import RawData
 from gazekit.reading.dicom.file import open_dicom
 from gazekit.reading.dicom.pixels import decoded
 from gazekit.records.exam import Exam

@@ -11,11 +11,11 @@ from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.preset import Preset
 from gazekit.testing.promises import random_gaze
-from gazekit.training.captured import fastest
-from gazekit.training.execution import prepare_execution
-from gazekit.training.optimiser import make_optimizer
-from gazekit.training.recipe import Recipe
-from gazekit.training.step import TrainingStep
+from gazekit.training.computing.captured import fastest
+from gazekit.training.computing.execution import prepare_execution
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer
+from gazekit.training.optimising.recipe import Recipe
 
 PLAIN = ("fusion.maps=none", "fusion.vectors={use='concat', hidden=[256]}", "gaze=none")
 BFL = ("fusion.maps=none", "gaze=none")

@@ -31,13 +31,13 @@ from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
+from gazekit.preparing.raw.source import RawData
 from gazekit.preparing.redaction import finding_of
-from gazekit.preparing.source import RawData
 from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
-from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
+from gazekit.runs.calibration.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.explain_check.check import check_explanations
@@ -60,7 +60,7 @@ from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_
 
 if TYPE_CHECKING:
     from gazekit.pretraining.pretrain import Pretrained
-    from gazekit.study.result import StudyResult
+    from gazekit.study.results.result import StudyResult
     from gazekit.study.tuning.search import Tuning
 
 Dataset = PreparedDataset | Path | str
@@ -645,9 +645,9 @@ def benchmark(
         The result, as results.json has it; tables and figures are in ``out``.
     """
     from gazekit.reporting.study.files import write_study
-    from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
     from gazekit.study.launch.launchers import device_of_runs
+    from gazekit.study.results.collect import collect
     from gazekit.study.settings import parse_study, read_study
     from gazekit.study.study import finish, open_study
     from gazekit.study.tuning.nested import check_spaces, finish_tuned

@@ -22,7 +22,7 @@ FORMER = {
     "gazekit.data.lesions": "gazekit.records.lesions",
     "gazekit.data.prepared": "gazekit.prepared.dataset",
     "gazekit.data.splits": "gazekit.prepared.splits",
-    "gazekit.data.table": "gazekit.reading.table",
+    "gazekit.data.table": "gazekit.reading.tables.table",
     "gazekit.data.walk": "gazekit.disk.walk",
     "gazekit.discovery": "gazekit.registry.discovery",
     "gazekit.doctor.check": "gazekit.contracts.check",

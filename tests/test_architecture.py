@@ -111,7 +111,7 @@ OF_AN_ORGAN = {
     # what the correlation was called; read in results of earlier versions
     "measures/former_names.py": {"cc"},
     # keys of 0.1, kept for one release
-    "preparing/gaze_validation.py": {"breast", "breast_area"},
+    "preparing/validating/gaze_validation.py": {"breast", "breast_area"},
     # words of messages that are nobody's name, from plugins, too
     "preparing/redaction.py": {"breast", "breasts"},
     # a new plugin's README trains a preset that is there

@@ -41,8 +41,8 @@ def calibrate(
     From then on evaluate, report, predict and export use them. temperature and platt leave the order of exams of two
     classes, and so their AUC.
     """
-    from gazekit.runs.calibrated import CalibrationSettings, calibrate_run, forget_calibration
-    from gazekit.runs.calibration_file import SCHEMA
+    from gazekit.runs.calibration.calibrated import CalibrationSettings, calibrate_run, forget_calibration
+    from gazekit.runs.calibration.calibration_file import SCHEMA
     from gazekit.runs.directory import RunDirectory
     from gazekit.runs.trained import open_data, open_trained
 

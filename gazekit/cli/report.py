@@ -101,7 +101,7 @@ def report(
     else:
         from gazekit.cli.gaze.options import options_of
         from gazekit.errors import ConfigurationError
-        from gazekit.reporting.drawing.originals import find_originals
+        from gazekit.reporting.drawing.originals.files import find_originals
         from gazekit.reporting.run.files import write_report
         from gazekit.reporting.run.report import ReportSettings
         from gazekit.runs.trained import open_data, open_trained

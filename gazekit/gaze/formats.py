@@ -11,7 +11,7 @@ from gazekit.disk.walk import files_below
 from gazekit.disk.wording import first_few
 from gazekit.errors import DataError, PluginError
 from gazekit.gaze.remedies import remedy_of
-from gazekit.reading.table import first_columns
+from gazekit.reading.tables.table import first_columns
 from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:

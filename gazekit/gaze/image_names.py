@@ -8,8 +8,8 @@ from pathlib import Path, PureWindowsPath
 
 from gazekit.disk.wording import first_few
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.reading.table import open_table
-from gazekit.reading.view_names import split_words
+from gazekit.reading.identifying.view_names import split_words
+from gazekit.reading.tables.table import open_table
 from gazekit.records.recording import Recording
 
 PathParts = tuple[str, ...]

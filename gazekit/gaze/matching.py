@@ -16,7 +16,7 @@ from gazekit.gaze.image_names import (
     told_apart,
     without_suffix,
 )
-from gazekit.reading.view_names import split_words
+from gazekit.reading.identifying.view_names import split_words
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from gazekit.reading.content import is_array
+from gazekit.reading.identifying.view_names import split_words
 from gazekit.reading.limits import check_bytes, check_pixels
-from gazekit.reading.view_names import split_words
 from gazekit.records.arrays import Array
 
 _WORDS = {

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gazekit.reading.identity import is_placeholder
-from gazekit.reading.name_words import NamedFile, stem
+from gazekit.reading.identifying.identity import is_placeholder
+from gazekit.reading.identifying.name_words import NamedFile, stem
 
 _SHORTEST = 4
 """Fewest letters and digits of a value that is also sought inside words; shorter values match whole words only."""

@@ -7,11 +7,11 @@ from gazekit.disk.regular_file import is_regular_file
 from gazekit.errors import DataError
 from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special, without_views
 from gazekit.prepared.exam_record import COVARIATE
-from gazekit.reading.found_files import FoundFiles, is_too_long
-from gazekit.reading.image_look import SOME, Looked, contradictions, look_at
-from gazekit.reading.spreadsheet import open_rows
-from gazekit.reading.table import Row, beginning_with, is_missing, rename_advice
-from gazekit.reading.view_names import ViewNames, side_in, split_words
+from gazekit.reading.identifying.image_look import SOME, Looked, contradictions, look_at
+from gazekit.reading.identifying.view_names import ViewNames, side_in, split_words
+from gazekit.reading.tables.found_files import FoundFiles, is_too_long
+from gazekit.reading.tables.spreadsheet import open_rows
+from gazekit.reading.tables.table import Row, beginning_with, is_missing, rename_advice
 from gazekit.records.identity import IdentityRule
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx")

@@ -13,9 +13,9 @@ from gazekit.prediction.by_products import by_product
 from gazekit.prediction.exam_names import Nameable, name_exams, recognisable
 from gazekit.reading.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
 from gazekit.reading.dicom.file import printable
-from gazekit.reading.identity import FOR_PROCESSING
-from gazekit.reading.image_look import SOME, ImageLook, Looked, look_at
-from gazekit.reading.view_names import ViewNames
+from gazekit.reading.identifying.identity import FOR_PROCESSING
+from gazekit.reading.identifying.image_look import SOME, ImageLook, Looked, look_at
+from gazekit.reading.identifying.view_names import ViewNames
 from gazekit.records.identity import IdentityRule
 
 NO_PATIENT = "no usable patient id in the headers: each study is treated as one exam"

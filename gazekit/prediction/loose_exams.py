@@ -12,9 +12,9 @@ from gazekit.prediction.exam_table import is_table, read_exam_table
 from gazekit.prediction.file_grouping import Grouping, group_images, without_covariates
 from gazekit.prepared.settings import KEEP, PreparationSettings
 from gazekit.reading.content import is_dicom
-from gazekit.reading.identity_rules import identity_rules
-from gazekit.reading.image_look import Looked
-from gazekit.reading.view_names import ViewNames
+from gazekit.reading.identifying.identity_rules import identity_rules
+from gazekit.reading.identifying.image_look import Looked
+from gazekit.reading.identifying.view_names import ViewNames
 from gazekit.registry.registry import Registry
 
 SIDE_UNKNOWN = (

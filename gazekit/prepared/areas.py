@@ -12,7 +12,7 @@ from gazekit.disk.wording import first_few
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reading.lesion_masks import lesion_mask
-from gazekit.reading.table import Row, open_table
+from gazekit.reading.tables.table import Row, open_table
 from gazekit.records.arrays import Mask
 from gazekit.records.geometry import Geometry
 from gazekit.records.lesions import Outline

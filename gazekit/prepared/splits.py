@@ -16,7 +16,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import write_table
 from gazekit.prepared.leaks import Leak, find_leak
 from gazekit.prepared.strata import PatientGroup, spread, strata
-from gazekit.reading.table import open_table
+from gazekit.reading.tables.table import open_table
 
 PARTS = ("train", "val", "test")
 COLUMNS = ("exam_id", "patient_id", "label", "split")

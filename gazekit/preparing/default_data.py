@@ -13,7 +13,7 @@ from gazekit.errors import ConfigurationError
 from gazekit.prepared.manifest import SCHEMA
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure, prepare
-from gazekit.preparing.source import RawData
+from gazekit.preparing.raw.source import RawData
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 

@@ -28,12 +28,9 @@ from gazekit.prepared.verification import files_of as files_beside
 from gazekit.preparing.estimate import Work, WorkEstimate, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header, read_journal
 from gazekit.preparing.one_exam import PreparedExam, Task
-from gazekit.preparing.outside_files import check_inside, outside
-from gazekit.preparing.patient_ids import PatientIds
-from gazekit.preparing.redaction import files_of, finding_of, nameless, nameless_record, without_names
-from gazekit.preparing.regions import with_region
-from gazekit.preparing.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
-from gazekit.preparing.source import (
+from gazekit.preparing.raw.outside_files import check_inside, outside
+from gazekit.preparing.raw.patient_ids import PatientIds
+from gazekit.preparing.raw.source import (
     RawData,
     choose_views,
     classes_of,
@@ -43,6 +40,9 @@ from gazekit.preparing.source import (
     list_exams,
     tasks_of,
 )
+from gazekit.preparing.redaction import files_of, finding_of, nameless, nameless_record, without_names
+from gazekit.preparing.regions import with_region
+from gazekit.preparing.sharding.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
 from gazekit.preparing.summary import Summary, check_result, findings_of, summarise
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.bit_depth import find_depth

@@ -9,8 +9,8 @@ from gazekit.errors import DataError
 from gazekit.prepared.exam_record import Entry, ExamRecord
 from gazekit.prepared.index import REFUSED, read_findings, read_refused
 from gazekit.prepared.manifest import read_manifest
-from gazekit.preparing.corner import Corner
 from gazekit.preparing.estimate import Work
+from gazekit.preparing.validating.corner import Corner
 from gazekit.records.exam import DOUBT, GAZE, ODD, REFUSED_GAZE, Finding
 from gazekit.records.refused import Refused
 

@@ -30,7 +30,7 @@ from gazekit.pretraining.patches import Patches, PatchSettings, default_side
 from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 
 _EVERY_SECONDS = 60
 """Seconds between checkpoints."""

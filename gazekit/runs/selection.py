@@ -12,8 +12,8 @@ from torch import Tensor
 from gazekit.disk.wording import in_command
 from gazekit.errors import DataError
 from gazekit.presets.preset import Preset
-from gazekit.runs import checkpoint
 from gazekit.runs.best_epoch import Select
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 
 Which = Literal["selected", "last"]

@@ -21,8 +21,8 @@ from gazekit.presets.preset import Preset
 from gazekit.presets.tables import ComponentChoice
 from gazekit.registry.component import OWN, in_words
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
 from gazekit.runs.best_epoch import stopped_early
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts, check_whole_preset
 from gazekit.runs.selection import Weights, Which, check_whole, read_weights

@@ -27,8 +27,8 @@ from gazekit.prepared.splits import indices_of
 from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
-from gazekit.runs.calibration_file import checksum, read_calibration
-from gazekit.runs.checkpoint import put_weights
+from gazekit.runs.calibration.calibration_file import checksum, read_calibration
+from gazekit.runs.checkpoints.checkpoint import put_weights
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import Weights, Which

@@ -9,8 +9,8 @@ from typing import Any
 from gazekit.errors import DataError, GazekitError
 from gazekit.prepared.splits import PARTS
 from gazekit.presets.layers import read_tables
-from gazekit.runs import checkpoint
-from gazekit.runs.calibration_file import read_calibration
+from gazekit.runs.calibration.calibration_file import read_calibration
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import EVALUATED, WEIGHTS, RunDirectory, is_of_other_data
 from gazekit.runs.explain_check.file import read_explain_check
 from gazekit.runs.files import RunFacts, check_whole_preset, read_predictions

@@ -16,7 +16,7 @@ from gazekit.errors import GazekitError
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunTask
-from gazekit.study.outcome import in_one_line
+from gazekit.study.results.outcome import in_one_line
 from gazekit.study.running import carry_out
 from gazekit.training.signals import Signals, stop_on_signals
 

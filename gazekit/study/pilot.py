@@ -12,7 +12,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.comparing.planning import Pilot
 from gazekit.measures.comparing.reader_study import ReaderScores
 from gazekit.prepared.index import rows_of
-from gazekit.reading.table import open_table
+from gazekit.reading.tables.table import open_table
 from gazekit.records.arrays import Floats
 from gazekit.records.labels import in_order
 from gazekit.runs.files import PREDICTIONS, columns_of_label

@@ -16,8 +16,8 @@ from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.tracking import followed
 from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask
+from gazekit.training.computing.memory import memory_released
 from gazekit.training.loop import State
-from gazekit.training.memory import memory_released
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, resume_run, split_of, start_run
 

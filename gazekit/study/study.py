@@ -16,12 +16,12 @@ from gazekit.prepared.splits import Split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 from gazekit.runs.tracking import check_trackers
-from gazekit.study.cost import step_ratios
 from gazekit.study.data import StudyData, open_data
 from gazekit.study.folder import StudyFolder, StudyKind, enter, join_earlier
 from gazekit.study.folds import study_splits
 from gazekit.study.grid import RunTask, run_tasks
 from gazekit.study.launch.launch import launch
+from gazekit.study.results.cost import step_ratios
 from gazekit.study.running import check_own, is_finished
 from gazekit.study.settings import StudySettings, resolve_presets
 from gazekit.study.tuning.sampling import changes, values_to_check

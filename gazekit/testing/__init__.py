@@ -17,23 +17,23 @@ A broken promise raises an AssertionError with the promise, the actual result an
 import unittest
 from typing import Any
 
-from gazekit.testing.alignment_loss import AlignmentLossContract
-from gazekit.testing.attention_map import AttentionMapContract
-from gazekit.testing.backbone import BackboneContract
+from gazekit.testing.components.alignment_loss import AlignmentLossContract
+from gazekit.testing.components.attention_map import AttentionMapContract
+from gazekit.testing.components.backbone import BackboneContract
+from gazekit.testing.components.dataset import DataSourceContract
+from gazekit.testing.components.fusion import FusionContract
+from gazekit.testing.components.gaze_reader import GazeReaderContract
+from gazekit.testing.components.head import HeadContract
+from gazekit.testing.components.metric import MetricContract
+from gazekit.testing.components.optimizer import OptimizerContract
+from gazekit.testing.components.pooling import PoolingContract
+from gazekit.testing.components.region import RegionContract
+from gazekit.testing.components.report_section import ReportSectionContract
+from gazekit.testing.components.schedule import ScheduleContract
+from gazekit.testing.components.term import TermContract
+from gazekit.testing.components.tracker import TrackerContract
 from gazekit.testing.contract import Contract
-from gazekit.testing.dataset import DataSourceContract
-from gazekit.testing.fusion import FusionContract
-from gazekit.testing.gaze_reader import GazeReaderContract
-from gazekit.testing.head import HeadContract
-from gazekit.testing.metric import MetricContract
-from gazekit.testing.optimizer import OptimizerContract
 from gazekit.testing.plugin import PluginContract
-from gazekit.testing.pooling import PoolingContract
-from gazekit.testing.region import RegionContract
-from gazekit.testing.report_section import ReportSectionContract
-from gazekit.testing.schedule import ScheduleContract
-from gazekit.testing.term import TermContract
-from gazekit.testing.tracker import TrackerContract
 
 __all__ = [
     "AlignmentLossContract",

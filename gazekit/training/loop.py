@@ -25,14 +25,14 @@ from gazekit.prediction.predictions import predict
 from gazekit.presets.tables import TrainingSettings
 from gazekit.runs.best_epoch import is_better, stopped_early
 from gazekit.runs.directory import RunDirectory
-from gazekit.training.captured import Computed, fastest, fastest_validation
-from gazekit.training.execution import seed_draws
-from gazekit.training.loss_record import LossRecord
-from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
-from gazekit.training.parts import RestingParts
-from gazekit.training.recipe import Recipe
+from gazekit.training.computing.captured import Computed, fastest, fastest_validation
+from gazekit.training.computing.execution import seed_draws
+from gazekit.training.computing.loss_record import LossRecord
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import factor_of, make_optimizer, set_learning_rates
+from gazekit.training.optimising.parts import RestingParts
+from gazekit.training.optimising.recipe import Recipe
 from gazekit.training.resume import Checkpoints, keep_until, restore
-from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
 _DIVERGED = 10

@@ -11,7 +11,7 @@ from torch import Tensor
 from gazekit.distributed.membership import rank
 from gazekit.distributed.sharing import check_alike
 from gazekit.errors import DataError
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import OBJECTIVE
 from gazekit.training.checkpoint_writer import CheckpointWriter

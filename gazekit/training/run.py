@@ -12,11 +12,11 @@ from gazekit.prepared.splits import indices_of
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import check_data_to_resume, other_versions, stored_preset, stored_split
-from gazekit.training.checks import check_processes
-from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
+from gazekit.training.checking.checks import check_processes
+from gazekit.training.computing.execution import chosen_algorithms, explained_faults, prepare_execution
+from gazekit.training.computing.memory import describe_memory, freed_memory_kept, peak_memory
 from gazekit.training.loop import Parts, State, train
-from gazekit.training.memory import describe_memory, freed_memory_kept, peak_memory
-from gazekit.training.recipe import Recipe
+from gazekit.training.optimising.recipe import Recipe
 from gazekit.training.start import weighted_objective
 
 

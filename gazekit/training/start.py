@@ -30,17 +30,17 @@ from gazekit.presets.layers import component_keys, component_kind
 from gazekit.presets.preset import Preset
 from gazekit.registry.component import OWN
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.environment import environment
 from gazekit.runs.files import Environment, PluginRow, RunFacts
 from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load_model, stored_preset
-from gazekit.training.checks import balance, check_fits, doubts, left_out, try_one_batch
-from gazekit.training.execution import slow_precision
-from gazekit.training.optimiser import make_optimizer
-from gazekit.training.parts import check_groups
-from gazekit.training.recipe import Recipe
-from gazekit.training.seen_before import check_leak_of, check_unseen, in_pretraining, in_run
+from gazekit.training.checking.checks import balance, check_fits, doubts, left_out, try_one_batch
+from gazekit.training.checking.seen_before import check_leak_of, check_unseen, in_pretraining, in_run
+from gazekit.training.computing.execution import slow_precision
+from gazekit.training.optimising.optimiser import make_optimizer
+from gazekit.training.optimising.parts import check_groups
+from gazekit.training.optimising.recipe import Recipe
 
 _OF_COVARIATES = ("covariates.", "head.")
 """Beginnings of the tensors that depend on which covariates there are."""

@@ -50,9 +50,9 @@ def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     from gazekit_datasets.gaze_readers.pupil_labs import PupilLabs
     from gazekit_datasets.gaze_readers.reflacx import Reflacx
     from gazekit_datasets.gaze_readers.smi import SMI
-    from gazekit_datasets.gaze_readers.tobii_pro_lab import TobiiProLab
-    from gazekit_datasets.gaze_readers.tobii_sdk import TobiiSDK
-    from gazekit_datasets.gaze_readers.tobii_studio import TobiiStudio
+    from gazekit_datasets.gaze_readers.tobii.pro_lab import TobiiProLab
+    from gazekit_datasets.gaze_readers.tobii.sdk import TobiiSDK
+    from gazekit_datasets.gaze_readers.tobii.studio import TobiiStudio
     from gazekit_datasets.gaze_readers.viewer_log import ViewerLog
 
     return {

@@ -8,8 +8,8 @@ from unicodedata import normalize
 
 from gazekit.errors import DataError
 from gazekit.reading.content import SUFFIXES, has_image_suffix
-from gazekit.reading.found_files import FoundFiles
-from gazekit.reading.table import Row, beginning_with, is_missing, rename_advice
+from gazekit.reading.tables.found_files import FoundFiles
+from gazekit.reading.tables.table import Row, beginning_with, is_missing, rename_advice
 from gazekit.records.exam import Finding
 
 NEEDED = ("exam_id", "patient_id", "label")

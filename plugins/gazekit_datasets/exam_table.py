@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gazekit.disk.walk import is_litter
 from gazekit.errors import DataError
-from gazekit.reading.table import first_columns
+from gazekit.reading.tables.table import first_columns
 from gazekit_datasets.exam_columns import NEEDED
 
 TABLE = "exams.csv"

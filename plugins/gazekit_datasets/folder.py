@@ -6,11 +6,11 @@ from pathlib import Path
 from gazekit.errors import DataError
 from gazekit.prepared.splits import PARTS, part_named
 from gazekit.reading.content import DICOM_SUFFIXES, has_image_suffix
-from gazekit.reading.found_files import FoundFiles, is_too_long
-from gazekit.reading.name_words import read_name
-from gazekit.reading.spreadsheet import open_rows
-from gazekit.reading.table import Row, is_missing
-from gazekit.reading.view_names import ViewNames, side_in
+from gazekit.reading.identifying.name_words import read_name
+from gazekit.reading.identifying.view_names import ViewNames, side_in
+from gazekit.reading.tables.found_files import FoundFiles, is_too_long
+from gazekit.reading.tables.spreadsheet import open_rows
+from gazekit.reading.tables.table import Row, is_missing
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label
 from gazekit.records.lesions import MaskFile

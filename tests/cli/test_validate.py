@@ -13,7 +13,7 @@ from made_preparation import validate
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.preparing.validation import tally
+from gazekit.preparing.validating.validation import tally
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
 

@@ -12,7 +12,7 @@ from gazekit_components.optimizers.torch_optimizers import SGD, Adam, AdamW
 from gazekit.errors import ConfigurationError
 from gazekit.registry.registry import Registry
 from gazekit.testing import check_component
-from gazekit.training.optimiser import decides_on_device, load_optimizer, step_if
+from gazekit.training.optimising.optimiser import decides_on_device, load_optimizer, step_if
 
 CASES: list[tuple[type[Any], dict[str, Any]]] = [
     (Adam, {}),

@@ -20,9 +20,9 @@ from gazekit.modelling.build import build_attention_map, build_model, build_obje
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
-from gazekit.training.optimiser import make_optimizer
-from gazekit.training.recipe import Recipe
-from gazekit.training.step import TrainingStep
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer
+from gazekit.training.optimising.recipe import Recipe
 
 timm = timm_weights.imported_timm()  # with the guard of torchvision
 Extras = dict[str, Tensor]

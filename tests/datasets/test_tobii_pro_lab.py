@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gazekit_datasets.gaze_readers.tobii_pro_lab import TobiiProLab
+from gazekit_datasets.gaze_readers.tobii.pro_lab import TobiiProLab
 
 from gazekit.errors import DataError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.gaze_readers.tobii_sdk import TobiiSDK
+from gazekit_datasets.gaze_readers.tobii.sdk import TobiiSDK
 
 from gazekit.errors import DataError
 

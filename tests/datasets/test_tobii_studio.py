@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gazekit_datasets.gaze_readers.tobii_export import find_column
-from gazekit_datasets.gaze_readers.tobii_studio import TobiiStudio
+from gazekit_datasets.gaze_readers.tobii.export import find_column
+from gazekit_datasets.gaze_readers.tobii.studio import TobiiStudio
 
 from gazekit.errors import DataError
 

@@ -196,7 +196,7 @@ def test_a_message_is_never_longer_than_a_page(tmp_path: Path, capsys: pytest.Ca
 def test_an_id_that_no_table_gives_back_is_refused_before_anything_is_prepared(
     raw_folder: Path, tmp_path: Path
 ) -> None:
-    from gazekit.preparing.source import list_exams
+    from gazekit.preparing.raw.source import list_exams
     from gazekit.records.exam import Exam
 
     class Source:

@@ -28,7 +28,7 @@ from gazekit.exporting import program_files
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.reporting.study.page import StudyPicture
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.folder import StudyFolder
 from gazekit.study.launch import slurm as launch_slurm

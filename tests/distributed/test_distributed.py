@@ -36,11 +36,11 @@ from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.objective import balanced_weights
 from gazekit.prediction.predictions import predict
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.training.checks import check_processes
-from gazekit.training.execution import prepare_execution
-from gazekit.training.optimiser import make_optimizer
-from gazekit.training.recipe import Recipe
-from gazekit.training.step import TrainingStep
+from gazekit.training.checking.checks import check_processes
+from gazekit.training.computing.execution import prepare_execution
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer
+from gazekit.training.optimising.recipe import Recipe
 
 Work = Callable[..., Any]
 

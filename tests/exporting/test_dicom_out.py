@@ -18,7 +18,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 from gazekit.exporting.dicom import AttentionSource, Findings, write_exam
 from gazekit.exporting.dicom.source_header import read_source
 from gazekit.records.geometry import Geometry
-from gazekit.reporting.drawing.placement import ShownPlacement
+from gazekit.reporting.drawing.originals.placement import ShownPlacement
 
 highdicom = pytest.importorskip("highdicom")
 PATIENT = {

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from gazekit.prepared.settings import PreparationSettings, completed
 from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
-from gazekit.reading.view_names import ViewNames, split_words
+from gazekit.reading.identifying.view_names import ViewNames, split_words
 from gazekit.records import geometry, region, resampling
 from gazekit.records.exam import Exam
 from gazekit.records.refused import Refused

@@ -23,7 +23,7 @@ from gazekit.gaze.quality import (
     share_inside,
     without_image,
 )
-from gazekit.preparing.image_check import Viewed, check_view
+from gazekit.preparing.validating.image_check import Viewed, check_view
 from gazekit.reading.image_size import image_size
 from gazekit.records.exam import Exam
 from gazekit.records.lesions import Outline

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gazekit_datasets.gaze_readers.eyelink import EyeLink
-from gazekit_datasets.gaze_readers.tobii_studio import TobiiStudio
+from gazekit_datasets.gaze_readers.tobii.studio import TobiiStudio
 
 from gazekit.gaze.fixations import FixationSettings, fixations_of
 

@@ -9,8 +9,8 @@ from plugins_installed import installed_registry
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
-from gazekit.preparing.source import RawData
-from gazekit.preparing.validation import validate as validate_data
+from gazekit.preparing.raw.source import RawData
+from gazekit.preparing.validating.validation import validate as validate_data
 from gazekit.records.exam import Exam
 from gazekit.records.lesions import MaskFile
 from gazekit.records.recording import Recording

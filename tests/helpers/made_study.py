@@ -5,7 +5,7 @@ import numpy as np
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.comparing.systems import Comparison, Estimate
 from gazekit.measures.statistics.intervals import Interval
-from gazekit.study.result import Evidence, FailedRun, Reported, StudyResult, SystemRow
+from gazekit.study.results.result import Evidence, FailedRun, Reported, StudyResult, SystemRow
 
 LOST = "2 exams: 100 % of gaze_x is <lost>"
 

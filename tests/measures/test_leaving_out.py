@@ -17,7 +17,7 @@ from gazekit.measures.offered import OfferedMetric
 from gazekit.measures.statistics.intervals import mean_interval, patient_bootstrap
 from gazekit.measures.statistics.leaving_out import one_by_one
 from gazekit.registry.component import Provenance
-from gazekit.reporting.drawing.charts import roc_figure
+from gazekit.reporting.drawing.charts.classification import roc_figure
 
 
 def made(seed, exams, patients, classes, digits):

@@ -22,8 +22,8 @@ from gazekit.reporting.study.formats import tidy_csv
 from gazekit.reporting.study.table import study_table
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.trained import open_trained
-from gazekit.study.pooling import RunRecord, estimates
-from gazekit.study.result import StudyResult
+from gazekit.study.results.pooling import RunRecord, estimates
+from gazekit.study.results.result import StudyResult
 from gazekit.testing import check_component
 from gazekit.testing.plugin import registry_with
 

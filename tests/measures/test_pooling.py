@@ -11,7 +11,7 @@ from made_study import made_pooled
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.comparing.paired_tests import auc_difference, delong
 from gazekit.measures.comparing.systems import compare
-from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool, pool_data_sets
+from gazekit.study.results.pooling import RunRecord, compare_runs, estimates, pool, pool_data_sets
 
 
 class Exams(SimpleNamespace):

@@ -24,7 +24,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.reporting.run.card import model_card
 from gazekit.runs.directory import RunDirectory
-from gazekit.study.pooling import read_run
+from gazekit.study.results.pooling import read_run
 
 
 @pytest.fixture(scope="module")

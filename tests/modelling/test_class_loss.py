@@ -13,9 +13,9 @@ from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.class_loss import class_losses
 from gazekit.modelling.objective import Objective
 from gazekit.registry.registry import Registry
-from gazekit.training.optimiser import make_optimizer
-from gazekit.training.recipe import Recipe
-from gazekit.training.step import TrainingStep
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer
+from gazekit.training.optimising.recipe import Recipe
 
 Array = NDArray[np.float64]
 

@@ -29,8 +29,8 @@ from gazekit.prediction.file_grouping import (
 )
 from gazekit.prediction.loose_exams import TrainedOn, find_exams
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.reading.identity_rules import identity_rules
-from gazekit.reading.view_names import ViewNames
+from gazekit.reading.identifying.identity_rules import identity_rules
+from gazekit.reading.identifying.view_names import ViewNames
 from gazekit.records.identity import ImageIdentity
 
 VIEWS = ("cc", "mlo")

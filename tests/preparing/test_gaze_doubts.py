@@ -9,7 +9,7 @@ import pytest
 from made_preparation import Listed, run, validate, write_exams
 
 from gazekit.prepared.index import read_findings
-from gazekit.preparing.corner import Corner
+from gazekit.preparing.validating.corner import Corner
 from gazekit.records.exam import GAZE, NOTE
 from gazekit.records.geometry import Geometry
 from gazekit.records.recording import Recording

@@ -16,13 +16,13 @@ from gazekit.prediction.exam_table import read_exam_table
 from gazekit.prediction.file_grouping import group_images
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.header_look import look_at_headers
 from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
-from gazekit.preparing.patient_ids import PatientIds
-from gazekit.preparing.source import RawData
-from gazekit.preparing.validation import validate
-from gazekit.reading.identity_rules import identity_rules
-from gazekit.reading.view_names import ViewNames
+from gazekit.preparing.raw.header_look import look_at_headers
+from gazekit.preparing.raw.patient_ids import PatientIds
+from gazekit.preparing.raw.source import RawData
+from gazekit.preparing.validating.validation import validate
+from gazekit.reading.identifying.identity_rules import identity_rules
+from gazekit.reading.identifying.view_names import ViewNames
 from gazekit.records.exam import NOTE, ODD, Exam
 
 CONTRADICTIONS = {

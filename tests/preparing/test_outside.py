@@ -12,8 +12,8 @@ from made_preparation import Listed, Reader, X, Y, prepare, run, validate, write
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.preparing.outside_files import Outside, check_inside, outside
-from gazekit.preparing.source import list_exams
+from gazekit.preparing.raw.outside_files import Outside, check_inside, outside
+from gazekit.preparing.raw.source import list_exams
 from gazekit.records.recording import Recording
 
 

@@ -15,9 +15,9 @@ from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import read_findings
-from gazekit.preparing.merge import merge
 from gazekit.preparing.prepare import Procedure
-from gazekit.preparing.source import list_exams
+from gazekit.preparing.raw.source import list_exams
+from gazekit.preparing.sharding.merge import merge
 from gazekit.records.lesions import MaskFile
 
 __all__ = ["exams", "root"]  # fixtures

@@ -9,8 +9,8 @@ from made_preparation import run, write_exams
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.verification import faults_of
-from gazekit.preparing.merge import merge
 from gazekit.preparing.prepare import Procedure
+from gazekit.preparing.sharding.merge import merge
 
 
 @pytest.fixture

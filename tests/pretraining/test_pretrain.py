@@ -26,8 +26,8 @@ from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.pretrain import Pretrained, pretrain
 from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
+from gazekit.training.checking.seen_before import check_unseen, in_pretraining
 from gazekit.training.run import continue_run
-from gazekit.training.seen_before import check_unseen, in_pretraining
 from gazekit.training.start import StartSettings, start_run
 
 SETTINGS = PretrainSettings(patch=8, steps=6, batch_size=6, held_out=0.3)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.reading.table import beginning_with, first_columns, open_table
+from gazekit.reading.tables.table import beginning_with, first_columns, open_table
 
 
 def write(folder, text, encoding="utf-8"):

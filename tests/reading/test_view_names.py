@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gazekit.reading.name_words import read_name
-from gazekit.reading.view_names import ViewNames, split_words
+from gazekit.reading.identifying.name_words import read_name
+from gazekit.reading.identifying.view_names import ViewNames, split_words
 
 BREAST = ViewNames(("cc", "mlo"))
 SIDED = [

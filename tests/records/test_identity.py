@@ -15,8 +15,8 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
 from gazekit.prediction.file_grouping import group_images
-from gazekit.reading.identity import is_placeholder
-from gazekit.reading.identity_rules import identity_rules
+from gazekit.reading.identifying.identity import is_placeholder
+from gazekit.reading.identifying.identity_rules import identity_rules
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import Code, ImageHeader
 from gazekit.registry.registry import Registry

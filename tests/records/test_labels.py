@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.preparing.source import classes_of, list_exams
+from gazekit.preparing.raw.source import classes_of, list_exams
 from gazekit.records.exam import Exam
 from gazekit.records.labels import (
     check_label,
@@ -20,7 +20,7 @@ from gazekit.records.labels import (
     sounds_negative,
     spell_alike,
 )
-from gazekit.training.checks import doubts as doubts_at_start
+from gazekit.training.checking.checks import doubts as doubts_at_start
 
 
 def exams(*labels):

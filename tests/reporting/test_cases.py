@@ -6,7 +6,7 @@ import pytest
 from gazekit.measures.attention.localisation import energy_inside
 from gazekit.measures.gaze.agreement import correlation
 from gazekit.prediction.predictions import Predictions
-from gazekit.reporting.drawing.views import ShownViews
+from gazekit.reporting.drawing.originals.views import ShownViews
 from gazekit.reporting.run.cases import called_class, make_cases
 
 

@@ -9,13 +9,13 @@ from gazekit.measures.classification.curves import THRESHOLDS, band, net_benefit
 from gazekit.measures.classification.metrics import auc, average_precision
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.statistics.intervals import Interval
-from gazekit.reporting.drawing.charts import (
+from gazekit.reporting.drawing.charts.classification import (
     calibration_figure,
     decision_figure,
     precision_recall_figure,
     roc_figure,
 )
-from gazekit.reporting.drawing.training import training_figure
+from gazekit.reporting.drawing.charts.training import training_figure
 from gazekit.reporting.run.curve_sections import curve_sections
 
 INTERVAL = Interval(0.8125, 0.701, 0.9)

@@ -28,8 +28,8 @@ from gazekit.records.geometry import Geometry
 from gazekit.reporting.drawing.attention import attention_panels
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.colours import INK, MUTED
+from gazekit.reporting.drawing.originals.views import ShownViews
 from gazekit.reporting.drawing.rendering import light_svg, rendered
-from gazekit.reporting.drawing.views import ShownViews
 from gazekit.reporting.page import LIMITS, Section
 from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import Confusion

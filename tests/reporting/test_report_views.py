@@ -21,8 +21,8 @@ from gazekit.prepared.index import INDEX, SPACING_COLUMNS, TABLE, read_table, wr
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.reading.image import read_image
 from gazekit.reporting.drawing.attention import attention_panels
-from gazekit.reporting.drawing.originals import find_originals
-from gazekit.reporting.drawing.views import ShownViews
+from gazekit.reporting.drawing.originals.files import find_originals
+from gazekit.reporting.drawing.originals.views import ShownViews
 from gazekit.reporting.run.cases import make_cases
 from gazekit.runs.trained import open_trained
 

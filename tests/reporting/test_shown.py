@@ -18,8 +18,8 @@ from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage
 from gazekit.reporting.drawing.captioned import Caption, captioned
 from gazekit.reporting.drawing.colours import ATTENTION
-from gazekit.reporting.drawing.placement import ShownPlacement
-from gazekit.reporting.drawing.shown import show_original, show_prepared, view_words
+from gazekit.reporting.drawing.originals.placement import ShownPlacement
+from gazekit.reporting.drawing.originals.shown import show_original, show_prepared, view_words
 
 GEOMETRIES = st.builds(
     lambda left, top, wide, tall, size, flip, keep: Geometry.fit(

@@ -15,7 +15,7 @@ from gazekit.measures.comparing.over_data_sets import OverDataSets
 from gazekit.measures.statistics.intervals import Interval
 from gazekit.reporting.drawing.colours import MUTED, SERIES
 from gazekit.reporting.study.figures import area_figure, difference_figure, roc_grid, study_figures
-from gazekit.study.result import DataSet, Reported, RunValues, SystemRow
+from gazekit.study.results.result import DataSet, Reported, RunValues, SystemRow
 
 RATES = np.linspace(0, 1, 101)
 

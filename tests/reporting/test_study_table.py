@@ -16,7 +16,7 @@ from gazekit.measures.statistics.intervals import Interval
 from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
 from gazekit.reporting.study.table import study_table
 from gazekit.reporting.study.words import tuned_values
-from gazekit.study.result import DataSet, StudyResult, SystemRow, TunedRun
+from gazekit.study.results.result import DataSet, StudyResult, SystemRow, TunedRun
 
 
 def lines(result, title):

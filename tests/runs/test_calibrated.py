@@ -15,7 +15,7 @@ from gazekit.exporting import deployed_model
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.measures.classification.calibration import fit_platt, fit_temperature, threshold_at_specificity
 from gazekit.prediction.calibration import UNCALIBRATED
-from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
+from gazekit.runs.calibration.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.trained import open_trained
 
 CPU = torch.device("cpu")

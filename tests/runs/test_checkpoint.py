@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gazekit.errors import DataError, StorageError
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 
 WEIGHTS = {"layer.weight": torch.arange(6.0).view(2, 3)}
 STATE = {"state": {"epoch": 3, "best_auc": 0.5}, "moments": [torch.ones(2)]}
@@ -182,7 +182,7 @@ def test_the_largest_state_of_a_training_is_read(tmp_path: Path, monkeypatch: py
     """timm's adan and a moving average of the weights: five times the model, which is large beside the room."""
     from timm.optim import create_optimizer_v2
 
-    from gazekit.training.average import WeightAverage
+    from gazekit.training.optimising.average import WeightAverage
 
     monkeypatch.setattr(checkpoint, "_ROOM", 2**15)
     modules = torch.nn.ModuleDict({"model": torch.nn.Linear(300, 300)})

@@ -33,7 +33,7 @@ from gazekit.runs.explain_check.file import CheckRow, ExplainCheck, read_explain
 from gazekit.runs.explain_check.words import find, statements
 from gazekit.runs.trained import Trained, open_trained
 from gazekit.runs.verification import faults_of
-from gazekit.study.pooling import read_run
+from gazekit.study.results.pooling import read_run
 
 CPU = torch.device("cpu")
 QUICK = ExplainCheckSettings(draws=1, steps=3, fill="blur")

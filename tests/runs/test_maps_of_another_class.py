@@ -18,7 +18,7 @@ from gazekit.runs.explain_check.check import check_explanations
 from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
 from gazekit.runs.explain_check.words import find
 from gazekit.runs.trained import Trained, open_trained
-from gazekit.study.pooling import read_run
+from gazekit.study.results.pooling import read_run
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from gazekit.runs.files import read_facts, read_predictions
 from gazekit.runs.stored import preset_conflicts, stored_preset
 from gazekit.runs.table import differences, summarise
 from gazekit.runs.verification import faults_of
-from gazekit.study.pooling import read_run
+from gazekit.study.results.pooling import read_run
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError
-from gazekit.runs.checkpoint import Contents
-from gazekit.runs.tensor_file import _TYPES, pieces_of
+from gazekit.runs.checkpoints.checkpoint import Contents
+from gazekit.runs.checkpoints.tensor_file import _TYPES, pieces_of
 
 SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 TENSORS = st.dictionaries(st.text(max_size=5), st.tuples(SHAPES, st.sampled_from(list(_TYPES))), max_size=8)

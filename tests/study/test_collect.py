@@ -7,8 +7,8 @@ import pytest
 from made_study import made_pooled
 
 from gazekit.measures.comparing.systems import compare
-from gazekit.study.collect import _comparisons, _over_data_sets
-from gazekit.study.pooling import RunRecord
+from gazekit.study.results.collect import _comparisons, _over_data_sets
+from gazekit.study.results.pooling import RunRecord
 
 
 def records(*areas: float, data: str = "") -> list[RunRecord]:

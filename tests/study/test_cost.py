@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gazekit.errors import GazekitError
-from gazekit.study import cost
+from gazekit.study.results import cost
 
 
 @pytest.mark.parametrize("reference", ["ours", "broken"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gazekit.measures.statistics.variance_components import variance_components
-from gazekit.study.dividing import divide_variance
-from gazekit.study.pooling import RunRecord
+from gazekit.study.results.dividing import divide_variance
+from gazekit.study.results.pooling import RunRecord
 
 
 def test_runs_in_any_order_are_arranged_by_data_set_split_and_seed() -> None:

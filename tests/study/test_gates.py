@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gazekit.study.gates import evaluate_gates
-from gazekit.study.pooling import RunRecord
+from gazekit.study.results.gates import evaluate_gates
+from gazekit.study.results.pooling import RunRecord
 from gazekit.study.settings import Gate
 
 RUNS = [(data, seed) for data in ("one", "two") for seed in (0, 1)]

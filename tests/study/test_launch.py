@@ -25,7 +25,7 @@ from gazekit.study.launch.child import Child
 from gazekit.study.launch.launch import launch
 from gazekit.study.launch.launchers import LAUNCHERS, Launcher, device_of_runs
 from gazekit.study.launch.processes import in_processes, slot_environments
-from gazekit.study.outcome import STOPPED, in_one_line
+from gazekit.study.results.outcome import STOPPED, in_one_line
 from gazekit.training.signals import stop_on_signals
 
 

@@ -18,8 +18,8 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split, write_split
 from gazekit.presets.tables import ValueRange
 from gazekit.registry.registry import Registry
-from gazekit.study.collect import collect
 from gazekit.study.folder import StudyFolder
+from gazekit.study.results.collect import collect
 from gazekit.study.settings import StudySettings, parse_study
 from gazekit.study.study import open_study
 from gazekit.study.tuning.nested import check_spaces, finish_tuned, trial_runs

@@ -20,7 +20,7 @@ from gazekit.prepared.splits import make_split, read_split
 from gazekit.reporting.study import report
 from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunName
-from gazekit.study.result import StudyResult
+from gazekit.study.results.result import StudyResult
 from gazekit.study.settings import parse_study
 
 FEW = [*SMALL, "training.batch_size=4", "training.epochs=2"]

@@ -13,7 +13,7 @@ from gazekit.errors import GazekitError, Preempted, StorageError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import load_model
 from gazekit.training import checkpoint_writer, loop, resume

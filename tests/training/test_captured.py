@@ -22,9 +22,9 @@ from gazekit.prediction.predictions import logits_of, predict
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.training import loop
-from gazekit.training.captured import Captured, Computed, fastest, fastest_validation
+from gazekit.training.computing.captured import Captured, Computed, fastest, fastest_validation
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 

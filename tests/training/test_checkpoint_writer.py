@@ -16,7 +16,7 @@ from gazekit.errors import StorageError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.training import checkpoint_writer
 from gazekit.training.checkpoint_writer import CheckpointWriter

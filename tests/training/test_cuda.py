@@ -23,14 +23,14 @@ from gazekit.prepared.splits import indices_of, make_split
 from gazekit.presets.preset import Preset
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
-from gazekit.training import captured
-from gazekit.training.captured import Captured, fastest, fastest_validation
-from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
-from gazekit.training.loss_record import LossRecord
-from gazekit.training.optimiser import make_optimizer, set_learning_rates
-from gazekit.training.parts import RestingParts
-from gazekit.training.recipe import Recipe
-from gazekit.training.step import TrainingStep
+from gazekit.training.computing import captured
+from gazekit.training.computing.captured import Captured, fastest, fastest_validation
+from gazekit.training.computing.execution import chosen_algorithms, explained_faults, prepare_execution
+from gazekit.training.computing.loss_record import LossRecord
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer, set_learning_rates
+from gazekit.training.optimising.parts import RestingParts
+from gazekit.training.optimising.recipe import Recipe
 
 pytestmark = [
     pytest.mark.gpu,

@@ -11,8 +11,8 @@ from gazekit.errors import GazekitError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.tables import TrainingSettings
 from gazekit.runs.directory import RunDirectory
-from gazekit.training.execution import chosen_algorithms, explained_faults, slow_precision
-from gazekit.training.memory import peak_memory
+from gazekit.training.computing.execution import chosen_algorithms, explained_faults, slow_precision
+from gazekit.training.computing.memory import peak_memory
 
 CPU = torch.device("cpu")
 

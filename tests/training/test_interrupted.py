@@ -17,7 +17,7 @@ from gazekit.errors import Preempted, StorageError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.training.start import StartSettings, start_run
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="forks, which CUDA does not survive")

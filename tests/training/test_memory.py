@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gazekit.training.memory import freed_memory_kept, memory_released
+from gazekit.training.computing.memory import freed_memory_kept, memory_released
 
 CPU = torch.device("cpu")
 PIECES, SIZE = 6, 16 * 2**20
@@ -41,7 +41,7 @@ def test_a_step_has_the_memory_of_the_one_before() -> None:
     """In a new process, whose heap has no holes that would serve a step in any case."""
     code = f"""
 import resource, torch
-from gazekit.training.memory import freed_memory_kept
+from gazekit.training.computing.memory import freed_memory_kept
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -14,11 +14,11 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
-from gazekit.training.optimiser import make_optimizer, set_learning_rates
-from gazekit.training.parts import parameter_groups, parts_of
-from gazekit.training.recipe import Recipe
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer, set_learning_rates
+from gazekit.training.optimising.parts import parameter_groups, parts_of
+from gazekit.training.optimising.recipe import Recipe
 from gazekit.training.start import StartSettings, start_run
-from gazekit.training.step import TrainingStep
 
 
 def made(preset: Preset, registry: Registry) -> nn.ModuleDict:

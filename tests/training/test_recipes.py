@@ -21,20 +21,20 @@ from gazekit.modelling.build import build_model, build_objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.reporting.drawing.training import training_figure
-from gazekit.runs import checkpoint
+from gazekit.reporting.drawing.charts.training import training_figure
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import extend, load_model, preset_conflicts, stored_preset
 from gazekit.runs.table import summarise
 from gazekit.runs.trained import open_trained
 from gazekit.training import loop
-from gazekit.training.average import WeightAverage
-from gazekit.training.optimiser import factor_of, make_optimizer
-from gazekit.training.recipe import Recipe
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.average import WeightAverage
+from gazekit.training.optimising.optimiser import factor_of, make_optimizer
+from gazekit.training.optimising.recipe import Recipe
 from gazekit.training.resume import Checkpoints
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
-from gazekit.training.step import TrainingStep
 
 CPU = torch.device("cpu")
 FEW = ("training.epochs=3", "training.batch_size=6", "fusion.vectors.dropout=0.2")

@@ -17,8 +17,8 @@ from gazekit.measures.classification.metrics import area_under_roc
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
 from gazekit.runs.best_epoch import is_better
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import doubt, spread_of_guessing, why_selected

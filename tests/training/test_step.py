@@ -16,12 +16,12 @@ from gazekit.contracts.types import Batch
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
-from gazekit.training.execution import prepare_execution
-from gazekit.training.loss_record import LossRecord
-from gazekit.training.loss_scale import LossScale
-from gazekit.training.optimiser import make_optimizer
-from gazekit.training.recipe import Recipe
-from gazekit.training.step import TrainingStep
+from gazekit.training.computing.execution import prepare_execution
+from gazekit.training.computing.loss_record import LossRecord
+from gazekit.training.computing.loss_scale import LossScale
+from gazekit.training.computing.step import TrainingStep
+from gazekit.training.optimising.optimiser import make_optimizer
+from gazekit.training.optimising.recipe import Recipe
 
 CPU = torch.device("cpu")
 

@@ -357,7 +357,7 @@ def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_repor
     from gazekit.measures.catalogue import MEASURES
     from gazekit.measures.offered import offered_metrics
     from gazekit.reporting.run.measure_rows import tiles
-    from gazekit.study.pooling import of_targets, read_run
+    from gazekit.study.results.pooling import of_targets, read_run
 
     copy = shutil.copytree(run, tmp_path / "fold-0-seed-0")
     result = api.evaluate(copy, part="test", data=visits, resamples=100, per="patient")
@@ -461,7 +461,7 @@ def test_a_view_cannot_be_dropped_where_gaze_is_read_at_inference(
 ) -> None:
     from types import SimpleNamespace
 
-    from gazekit.training.checks import _check_objective
+    from gazekit.training.checking.checks import _check_objective
 
     preset = tiny(registry, "training.augmentation.drop_view=0.2", preset="double_model")
     model: Any = SimpleNamespace(needs_gaze=True, gaze_use="always")

@@ -27,7 +27,7 @@ from gazekit.prepared.verification import seal
 from gazekit.registry.registry import Registry
 from gazekit.runs.trained import open_trained
 from gazekit.testing.promises import random_gaze, random_tensor
-from gazekit.training.checks import doubts
+from gazekit.training.checking.checks import doubts
 
 SHORT = ("training.epochs=2", "training.batch_size=8", "training.learning_rate=0.01")
 SCALED = '''
@@ -161,7 +161,7 @@ def test_a_learnt_attention_map_is_the_same_after_load(
         assert all(torch.equal(learnt[name], twice[name]) for name in learnt)
         maps = [each.predict(read, "test").attention["cc"] for each in (loaded, again)]
         np.testing.assert_array_equal(*maps)
-    from gazekit.runs import checkpoint
+    from gazekit.runs.checkpoints import checkpoint
 
     stored = checkpoint.load_latest(trained.run.checkpoints, report=print)
     assert stored is not None
@@ -218,7 +218,7 @@ def test_balanced_terms_pull_as_hard_as_classification(registry: Registry) -> No
 
 
 def test_the_factors_are_kept_with_the_run(registry: Registry, read: PreparedDataset, tmp_path: Path) -> None:
-    from gazekit.runs import checkpoint
+    from gazekit.runs.checkpoints import checkpoint
 
     run = train(tiny(registry, "loss.balance=gradient", *SHORT), read, tmp_path / "run", registry).run
     first, last = (checkpoint.load(path) for path in checkpoint.steps_of(run.checkpoints))
@@ -232,7 +232,7 @@ def test_a_term_is_balanced_on_exams_that_have_what_it_needs(
     """Zoe alone looked at one training exam, which the first batches of the training do not hold."""
     from gazekit.feeding.batches import epoch_batches
     from gazekit.prepared.splits import indices_of, make_split
-    from gazekit.runs import checkpoint
+    from gazekit.runs.checkpoints import checkpoint
 
     split = make_split(read)
     training = indices_of(read, split, "train")
@@ -270,9 +270,9 @@ def test_a_batch_in_parts_has_the_terms_of_the_whole(registry: Registry, readers
     from tiny import without_batch_norm
     from torch import nn
 
-    from gazekit.training.optimiser import make_optimizer
-    from gazekit.training.recipe import Recipe
-    from gazekit.training.step import TrainingStep
+    from gazekit.training.computing.step import TrainingStep
+    from gazekit.training.optimising.optimiser import make_optimizer
+    from gazekit.training.optimising.recipe import Recipe
 
     batch = random_batch(("cc", "mlo"), exams=7)
     masks = {view: (image[:, 0] > 1).float() for view, image in batch.images.items()}

@@ -19,12 +19,12 @@ from gazekit.feeding import batches
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.runs import checkpoint
+from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import load_model
 from gazekit.training import checkpoint_writer, loop
+from gazekit.training.computing.loss_record import LossRecord
 from gazekit.training.loop import State
-from gazekit.training.loss_record import LossRecord
 from gazekit.training.resume import Checkpoints
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run

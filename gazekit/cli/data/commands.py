@@ -118,8 +118,8 @@ def prepare(
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.preparing.prepare import Procedure
     from gazekit.preparing.prepare import prepare as prepare_data
+    from gazekit.preparing.raw.source import RawData
     from gazekit.preparing.redaction import finding_of
-    from gazekit.preparing.source import RawData
 
     check_named(names, gaze)
     kind, positive = data_source(dataset, overrides)
@@ -181,8 +181,8 @@ def merge(
     It has the files and the fingerprint of a preparation in one go. Repeat the command to resume a killed merge; the
     shards stay.
     """
-    from gazekit.preparing.merge import merge as merge_shards
     from gazekit.preparing.prepare import Procedure
+    from gazekit.preparing.sharding.merge import merge as merge_shards
 
     with console.progress("merging") as report:
         procedure = Procedure(overwrite=overwrite, progress=report, note=console.note)

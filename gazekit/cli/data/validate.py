@@ -13,7 +13,7 @@ from gazekit.cli.options import Json
 from gazekit.disk.wording import counted, first_few
 
 if TYPE_CHECKING:
-    from gazekit.preparing.validation import PartCounts, Validation
+    from gazekit.preparing.validating.validation import PartCounts, Validation
 
 Crop = Annotated[
     str | None,
@@ -78,9 +78,9 @@ def validate(
     from dataclasses import asdict
 
     from gazekit.prepared.settings import PreparationSettings
+    from gazekit.preparing.raw.source import RawData
     from gazekit.preparing.regions import crop_of
-    from gazekit.preparing.source import RawData
-    from gazekit.preparing.validation import validate as validate_data
+    from gazekit.preparing.validating.validation import validate as validate_data
 
     kind, positive = data_source(dataset, overrides)
     readers, _ = readers_and_settings("auto", None)

@@ -159,8 +159,8 @@ def exams_of(
 ) -> "list[Exam]":
     """Return the exams of a raw data set, without files outside it. Raises: DataError, ConfigurationError."""
     from gazekit.cli.data.source import data_source
-    from gazekit.preparing.outside_files import check_inside, outside
-    from gazekit.preparing.source import list_exams
+    from gazekit.preparing.raw.outside_files import check_inside, outside
+    from gazekit.preparing.raw.source import list_exams
 
     exams, _ = list_exams(data_source(dataset, items, "--dataset-set")[0], source)
     for told in check_inside(exams, source, allow_outside, own_gaze=False).told:

@@ -28,7 +28,7 @@ from gazekit.disk.wording import first_few
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import RegionFinder
     from gazekit.gaze.matching import Joined
-    from gazekit.preparing.gaze_validation import Checked
+    from gazekit.preparing.validating.gaze_validation import Checked
 
 _COLUMNS = {
     "rows": "rows",
@@ -80,7 +80,7 @@ def validate(
     from gazekit.gaze.matching import join
     from gazekit.gaze.readers import of_readers
     from gazekit.machine import available_cores
-    from gazekit.preparing.gaze_validation import check_all
+    from gazekit.preparing.validating.gaze_validation import check_all
 
     _check_options(dataset, source, overlays)
     readers, detection = readers_and_settings(gaze_format, settings)
@@ -137,7 +137,7 @@ def _collect(results: "Iterable[list[Checked]]", total: int, overlays: Path | No
 
 
 def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> dict[str, Any]:
-    from gazekit.preparing.gaze_validation import medians
+    from gazekit.preparing.validating.gaze_validation import medians
 
     without = (
         [] if joined is None else [{"exam_id": exam, "view": view} for exam, view in joined.exams_without]
@@ -151,7 +151,7 @@ def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[
 
 
 def _print(title: object, checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
-    from gazekit.preparing.gaze_validation import medians
+    from gazekit.preparing.validating.gaze_validation import medians
 
     middle = medians(checked)
     shown = {head: name for head, name in _COLUMNS.items() if middle[name] is not None}
@@ -181,7 +181,7 @@ def _cell(name: str, value: float | None) -> str:
 
 
 def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
-    from gazekit.preparing.gaze_validation import doubts
+    from gazekit.preparing.validating.gaze_validation import doubts
 
     if joined is not None:
         warn_of_unmatched(joined)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gazekit.prediction.file_grouping import LooseExam
     from gazekit.prediction.predict import ExamPrediction
-    from gazekit.reporting.drawing.shown import ShownView
+    from gazekit.reporting.drawing.originals.shown import ShownView
     from gazekit.runs.trained import Trained
 
 Style = Literal["labelled", "bare", "map"]
@@ -109,7 +109,7 @@ def _shown(
 ) -> "ShownView":
     from gazekit.reading.image import read_image
     from gazekit.reading.window import parse_window
-    from gazekit.reporting.drawing.shown import show_original, show_prepared
+    from gazekit.reporting.drawing.originals.shown import show_original, show_prepared
 
     geometry = prediction.geometry[view]
     if exam is None:
@@ -129,8 +129,8 @@ def _picture(
     import numpy as np
 
     from gazekit.reporting.drawing.captioned import Caption, captioned
+    from gazekit.reporting.drawing.originals.shown import view_words
     from gazekit.reporting.drawing.overlay import overlay, rectified
-    from gazekit.reporting.drawing.shown import view_words
 
     attention = shown.placement.map(prediction.attention[view])
     if style == "map":

@@ -110,8 +110,8 @@ def benchmark(
     from gazekit.cli.study.runs import finish
     from gazekit.errors import ConfigurationError
     from gazekit.reporting.study.files import write_study
-    from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
+    from gazekit.study.results.collect import collect
     from gazekit.study.study import check_reported, open_study, step_times
     from gazekit.study.tuning.nested import check_spaces
 

@@ -8,7 +8,7 @@ from gazekit.cli import console
 
 if TYPE_CHECKING:
     from gazekit.reporting.study.table import TableBlock
-    from gazekit.study.result import StudyResult
+    from gazekit.study.results.result import StudyResult
 
 _MAIN = 2
 """Main blocks: the classification, and the difference to the reference."""

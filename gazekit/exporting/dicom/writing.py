@@ -176,7 +176,7 @@ def _of_view(
         return {}
     from gazekit.exporting.dicom.secondary_capture import secondary_capture
     from gazekit.exporting.dicom.segmentation import segmentation
-    from gazekit.reporting.drawing.placement import ShownPlacement
+    from gazekit.reporting.drawing.originals.placement import ShownPlacement
 
     raw = read_image(source.image, parse_window(source.window))
     shape = (raw.pixels.shape[0], raw.pixels.shape[1])
@@ -194,8 +194,8 @@ def _picture(
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
     """Return RGB ``[H, W, 3]``, the whole image with the attention over it, and its source pixels per pixel."""
     from gazekit.reporting.drawing.captioned import Caption, captioned
+    from gazekit.reporting.drawing.originals.shown import show_original, view_words
     from gazekit.reporting.drawing.overlay import overlay
-    from gazekit.reporting.drawing.shown import show_original, view_words
 
     assert source.attention is not None
     shown = show_original(raw, source.geometry, side=source.side, longest=_LONGEST_SIDE, shortest=1)

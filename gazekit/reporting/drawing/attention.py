@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.drawing.attention_figure import ExamPanel, ViewPanel
-from gazekit.reporting.drawing.shown import view_words
-from gazekit.reporting.drawing.views import ShownViews
+from gazekit.reporting.drawing.originals.shown import view_words
+from gazekit.reporting.drawing.originals.views import ShownViews
 
 _SIDE = 640
 """Maximum longer side of an original in the figure, px; a prepared image has at least half of it."""

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gazekit.gaze.heat_map import heat_map
-from gazekit.preparing.image_check import Drawing
+from gazekit.preparing.validating.image_check import Drawing
 from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.colours import INK, OUTLINE
 from gazekit.reporting.drawing.numbering import Places

@@ -24,7 +24,7 @@ from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
 from gazekit.reporting.page import FEW_PATIENTS, LIMITS, SINGLE_TRAINING
 from gazekit.runs.best_epoch import Select
-from gazekit.runs.calibration_file import StoredCalibration, read_calibration
+from gazekit.runs.calibration.calibration_file import StoredCalibration, read_calibration
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
 from gazekit.runs.stored import stored_preset

@@ -15,9 +15,9 @@ from gazekit.records.arrays import Array
 from gazekit.reporting.drawing.captioned import scale_bar
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import Scanpath, image_uri, map_uri, outline, scanpaths
-from gazekit.reporting.drawing.placement import ShownPlacement
-from gazekit.reporting.drawing.shown import view_words
-from gazekit.reporting.drawing.views import ShownViews
+from gazekit.reporting.drawing.originals.placement import ShownPlacement
+from gazekit.reporting.drawing.originals.shown import view_words
+from gazekit.reporting.drawing.originals.views import ShownViews
 
 _SIDES = (1024, 768, 640, 512, 448, 384, 320, 256, 192, 128)
 _SAMPLE = 8

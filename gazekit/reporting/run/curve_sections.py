@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gazekit.measures.classification.curves import is_binary
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.numbers import three
-from gazekit.reporting.drawing.charts import (
+from gazekit.reporting.drawing.charts.classification import (
     calibration_figure,
     decision_figure,
     precision_recall_figure,

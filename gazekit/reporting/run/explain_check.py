@@ -6,7 +6,7 @@ from typing import Any
 from gazekit.measures.numbers import NONE, three
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.run.offered_sections import OfferedSection
-from gazekit.runs.calibration_file import checksum
+from gazekit.runs.calibration.calibration_file import checksum
 from gazekit.runs.explain_check.file import CheckRow, ExplainCheck, read_explain_check
 from gazekit.runs.explain_check.words import find
 from gazekit.runs.trained import Trained

@@ -20,8 +20,8 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.labels import count_classes
 from gazekit.reporting.drawing.attention import attention_panels, choose_exams
 from gazekit.reporting.drawing.attention_figure import attention_figure
-from gazekit.reporting.drawing.training import training_figure
-from gazekit.reporting.drawing.views import Originals, ShownViews
+from gazekit.reporting.drawing.charts.training import training_figure
+from gazekit.reporting.drawing.originals.views import Originals, ShownViews
 from gazekit.reporting.page import FEW_PATIENTS, SINGLE_TRAINING, Section
 from gazekit.reporting.run.cases import Case, make_cases
 from gazekit.reporting.run.confusion import at_thresholds

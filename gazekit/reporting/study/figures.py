@@ -12,7 +12,7 @@ from gazekit.measures.numbers import interval, probability
 from gazekit.measures.statistics.intervals import Interval
 from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.colours import INK, MUTED, SERIES
-from gazekit.study.result import StudyResult, SystemRow
+from gazekit.study.results.result import StudyResult, SystemRow
 
 _COLUMNS = 4
 _NAME = 26

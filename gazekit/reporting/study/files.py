@@ -11,12 +11,12 @@ from gazekit.measures.classification.pooled import Pooled
 from gazekit.prepared.splits import indices_of
 from gazekit.reporting.drawing.attention import attention_panels, choose_exams
 from gazekit.reporting.drawing.attention_figure import attention_figure
+from gazekit.reporting.drawing.originals.views import ShownViews
 from gazekit.reporting.drawing.rendering import rendered
-from gazekit.reporting.drawing.views import ShownViews
 from gazekit.reporting.study.figures import study_figures
 from gazekit.reporting.study.formats import write_tables
-from gazekit.study.explaining import explain
-from gazekit.study.result import StudyResult
+from gazekit.study.results.explaining import explain
+from gazekit.study.results.result import StudyResult
 from gazekit.study.study import Study
 
 

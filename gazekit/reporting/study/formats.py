@@ -9,7 +9,7 @@ from pathlib import Path
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.plain_text import to_cell
 from gazekit.reporting.study.table import StudyTable, TableBlock, study_table
-from gazekit.study.result import StudyResult, SystemRow
+from gazekit.study.results.result import StudyResult, SystemRow
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

@@ -14,8 +14,8 @@ from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.numbers import interval, three
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.labels import count_classes
-from gazekit.reporting.drawing.charts import calibration_figure, roc_figure
-from gazekit.reporting.drawing.training import training_figure
+from gazekit.reporting.drawing.charts.classification import calibration_figure, roc_figure
+from gazekit.reporting.drawing.charts.training import training_figure
 from gazekit.reporting.page import Section
 from gazekit.reporting.study.figures import study_figures
 from gazekit.reporting.study.page import StudyPage, StudyPicture, SystemPanel
@@ -24,8 +24,8 @@ from gazekit.reporting.study.words import over_sets_in_words
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import read_evaluation
 from gazekit.study.folder import StudyFolder
-from gazekit.study.pooling import RunRecord, pool_data_sets, read_run
-from gazekit.study.result import StudyResult
+from gazekit.study.results.pooling import RunRecord, pool_data_sets, read_run
+from gazekit.study.results.result import StudyResult
 
 _FIGURES = {
     "auc": ("AUC", "AUC of each system with its interval; the table has the numbers."),

@@ -10,7 +10,7 @@ from gazekit.measures.comparing.systems import Comparison
 from gazekit.measures.numbers import NONE, component, interval, mean, parameters, probability, three
 from gazekit.measures.statistics.variance_components import COMPONENTS
 from gazekit.reporting.study.words import evidence, gate_in_words, over_runs, reading, tuned_values, warnings
-from gazekit.study.result import StudyResult, SystemRow
+from gazekit.study.results.result import StudyResult, SystemRow
 
 _FIRST = ("auc", "accuracy")
 """Measures shown in a separate block."""

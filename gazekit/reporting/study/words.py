@@ -8,7 +8,7 @@ from gazekit.disk.wording import counted
 from gazekit.measures.comparing.over_data_sets import OverDataSets
 from gazekit.measures.numbers import interval, probability
 from gazekit.records.labels import count_classes
-from gazekit.study.result import GateResult, StudyResult, SystemRow, Variance
+from gazekit.study.results.result import GateResult, StudyResult, SystemRow, Variance
 
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
 """Packages whose versions the table shows; ``results.json`` has all."""

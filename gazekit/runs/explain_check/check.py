@@ -17,7 +17,7 @@ from gazekit.modelling.randomised import Layers, layers_of
 from gazekit.prediction.changed_images import ExplainedExams, explain_changed
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats
-from gazekit.runs.calibration_file import checksum
+from gazekit.runs.calibration.calibration_file import checksum
 from gazekit.runs.explain_check.checked_maps import (
     CheckedMaps,
     ExplainCheckSettings,

@@ -10,7 +10,7 @@ from pathlib import Path
 from gazekit.disk.atomic import disk_errors
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.study.grid import RunTask
-from gazekit.study.outcome import STOPPED
+from gazekit.study.results.outcome import STOPPED
 
 _SAID = 2**16
 """Bytes at the end of a log that are searched for the reason of a failure."""

@@ -9,7 +9,7 @@ from gazekit.errors import Preempted
 from gazekit.registry.discovery import load_registry
 from gazekit.study.grid import RunTask
 from gazekit.study.launch.launchers import launcher_of
-from gazekit.study.outcome import Outcome, in_one_line
+from gazekit.study.results.outcome import Outcome, in_one_line
 from gazekit.study.running import carry_out
 
 

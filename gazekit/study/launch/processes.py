@@ -12,7 +12,7 @@ from gazekit.errors import Preempted
 from gazekit.machine import available_cores
 from gazekit.study.grid import RunTask
 from gazekit.study.launch.child import Child
-from gazekit.study.outcome import Outcome
+from gazekit.study.results.outcome import Outcome
 
 _LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 300

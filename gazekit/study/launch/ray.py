@@ -20,7 +20,7 @@ from gazekit.errors import ConfigurationError, Preempted
 from gazekit.registry.distribution import install_command
 from gazekit.study.grid import RunTask
 from gazekit.study.launch.processes import PATIENCE_SECONDS, in_processes
-from gazekit.study.outcome import Outcome, in_one_line
+from gazekit.study.results.outcome import Outcome, in_one_line
 
 _CORES = "2"
 _LOOK_SECONDS = 0.5

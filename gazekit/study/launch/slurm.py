@@ -20,7 +20,7 @@ from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.registry.distribution import install_command
 from gazekit.study.grid import RunTask
-from gazekit.study.outcome import STOPPED, Outcome, in_one_line
+from gazekit.study.results.outcome import STOPPED, Outcome, in_one_line
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor

@@ -18,7 +18,7 @@ from gazekit.prepared.splits import inner_folds, read_split, write_split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunTask
-from gazekit.study.result import TunedRun
+from gazekit.study.results.result import TunedRun
 from gazekit.study.running import is_finished
 from gazekit.study.settings import StudySettings, TuneSettings, resolve_presets
 from gazekit.study.study import Study, finish

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from gazekit.reading.table import Row, Table, first_columns, open_table
+from gazekit.reading.tables.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_readers.gaze_rows import (
     NOTHING,

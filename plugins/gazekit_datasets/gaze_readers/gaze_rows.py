@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row
+from gazekit.reading.tables.table import Row
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.reading.tables.table import Row, first_columns, open_table
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_readers.gaze_rows import NOTHING, Values, fixations, place, recordings_of_runs
 

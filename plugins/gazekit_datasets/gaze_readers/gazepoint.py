@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, Table, first_columns, open_table
+from gazekit.reading.tables.table import Row, Table, first_columns, open_table
 from gazekit.records.placement import screen as on_screen
 from gazekit.records.recording import Length, Recording, Shown
 from gazekit_datasets.gaze_readers.gaze_rows import (

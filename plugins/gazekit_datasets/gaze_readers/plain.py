@@ -10,7 +10,7 @@ import numpy as np
 
 from gazekit.disk.plain_text import from_cell
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, Table, first_columns, open_table
+from gazekit.reading.tables.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_readers.gaze_rows import NOTHING, Values, believable, fault_in, no_gaze, place
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from gazekit.disk.own_files import FileKind, read_json
 from gazekit.errors import DataError
 from gazekit.reading.image_size import image_size
-from gazekit.reading.table import Row, first_columns, is_missing, open_table
+from gazekit.reading.tables.table import Row, first_columns, is_missing, open_table
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.gaze_rows import (

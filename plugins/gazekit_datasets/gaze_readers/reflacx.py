@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.reading.tables.table import Row, first_columns, open_table
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_readers.gaze_rows import Values, fixations, place, samples
 

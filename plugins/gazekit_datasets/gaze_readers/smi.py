@@ -11,7 +11,7 @@ from typing import Literal
 from gazekit.disk.plain_text import visible
 from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, is_missing
+from gazekit.reading.tables.table import Row, is_missing
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.gaze_rows import (
     NOTHING,

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from gazekit.disk.walk import is_litter
 from gazekit.errors import DataError
-from gazekit.reading.table import first_columns
+from gazekit.reading.tables.table import first_columns
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Length, Recording
-from gazekit_datasets.gaze_readers.tobii_sdk import TobiiSDK
+from gazekit_datasets.gaze_readers.tobii.sdk import TobiiSDK
 from gazekit_datasets.gaze_readers.viewer_states import COLUMNS, ViewerStates, read_states
 
 TimeUnit = Literal["auto", "s", "ms", "10us", "us"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, open_table
+from gazekit.reading.tables.table import Row, open_table
 from gazekit.records.arrays import Floats, Integers
 from gazekit.records.placement import shown_image, window
 from gazekit_datasets.gaze_readers.gaze_rows import Values, samples

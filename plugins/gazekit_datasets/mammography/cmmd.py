@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
-from gazekit.reading.spreadsheet import read_rows
-from gazekit.reading.table import first_columns
+from gazekit.reading.tables.spreadsheet import read_rows
+from gazekit.reading.tables.table import first_columns
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader

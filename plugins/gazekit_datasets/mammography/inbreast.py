@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gazekit.disk.walk import is_litter
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.reading.table import Row, open_table
+from gazekit.reading.tables.table import Row, open_table
 from gazekit.records.exam import NOT_THERE, Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader

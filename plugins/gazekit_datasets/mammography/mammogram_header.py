@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.reading.dicom.header import read_image_header
-from gazekit.reading.view_names import split_words
+from gazekit.reading.identifying.view_names import split_words
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import Code, ImageHeader
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, open_table
+from gazekit.reading.tables.table import Row, open_table
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
 from gazekit_datasets.mammography.birads import BiradsLabels, Category3

@@ -20,7 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.reading import spreadsheet
+from gazekit.reading.tables import spreadsheet
 from gazekit.records.exam import Exam, Finding
 
 TABLE = "CMMD_clinicaldata_revision.xlsx"

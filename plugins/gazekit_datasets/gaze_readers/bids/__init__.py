@@ -12,7 +12,7 @@ import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
-from gazekit.reading.table import is_missing, open_table
+from gazekit.reading.tables.table import is_missing, open_table
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.bids.files import PACKED, Metadata, applying, entities, is_table, metadata

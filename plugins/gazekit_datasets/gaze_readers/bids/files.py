@@ -11,7 +11,7 @@ from gazekit.disk.own_files import FileKind, read_json
 from gazekit.disk.plain_text import visible
 from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
-from gazekit.reading.table import Row
+from gazekit.reading.tables.table import Row
 
 Metadata = dict[str, Any]
 PACKED, UNPACKED = ".tsv.gz", ".tsv"

@@ -9,7 +9,7 @@ import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
-from gazekit.reading.table import Row
+from gazekit.reading.tables.table import Row
 from gazekit.records.arrays import Floats
 from gazekit_datasets.gaze_readers.bids.files import (
     PACKED,

@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
-from gazekit.reading.table import open_table
+from gazekit.reading.tables.table import open_table
 from gazekit.records.exam import Finding
 from gazekit_datasets.mammography.cbis_ddsm.tables import UID, Kind, Part, Series, table_name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, open_table
+from gazekit.reading.tables.table import Row, open_table
 
 Kind = Literal["mass", "calc"]
 Part = Literal["train", "test"]

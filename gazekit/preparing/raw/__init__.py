@@ -1,0 +1,1 @@
+"""Raw data before a pixel is read: exams, headers, files, recordings."""

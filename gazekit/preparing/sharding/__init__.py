@@ -1,0 +1,1 @@
+"""Share a preparation among machines."""

@@ -1,0 +1,1 @@
+"""Report the faults of raw data and of recordings, without preparing them."""

@@ -1,0 +1,1 @@
+"""Read text tables and workbooks, and find the files that they name."""

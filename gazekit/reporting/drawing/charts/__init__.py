@@ -1,0 +1,1 @@
+"""Draw charts: of a classification, of trainings."""

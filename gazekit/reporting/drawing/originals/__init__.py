@@ -1,0 +1,1 @@
+"""Show views as in their originals."""

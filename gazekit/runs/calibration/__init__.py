@@ -1,0 +1,1 @@
+"""The calibration of a run, and where it is kept."""

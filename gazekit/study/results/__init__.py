@@ -1,0 +1,1 @@
+"""The result of a study: collected, pooled over runs, judged."""

@@ -1,0 +1,1 @@
+"""The contract of each kind of component, in a file of its own."""

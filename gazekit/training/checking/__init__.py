@@ -1,0 +1,1 @@
+"""Check everything that can be checked before a run starts."""

@@ -1,0 +1,1 @@
+"""Optimiser, parameter groups and averaged weights."""
