@@ -162,8 +162,8 @@ def _check_names(exam: Exam, root: Path) -> None:
     for what, name in names:
         if has_controls(name) or (what == "exam_id" and not name.strip()):
             raise DataError(
-                f"{root}: exam '{visible(exam.exam_id)}': its {what} is '{visible(name)}'; expected printable "
-                "characters, no line breaks; correct it in the table of exams"
+                f"{root}: exam '{visible(exam.exam_id)[:80]}': its {what} is '{visible(name)[:80]}'; expected "
+                "printable characters, no line breaks; correct it in the table of exams"
             )
 
 
