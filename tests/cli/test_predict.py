@@ -14,6 +14,7 @@ from unicodedata import normalize
 
 import pytest
 import torch
+from closed_folder import CLOSED, REASON, close_folders
 from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
 from openpyxl import Workbook
@@ -104,7 +105,7 @@ def test_lines_of_standard_input_are_answered_one_by_one(
     lines += [str(pairs[0][0]), "", "nowhere.png", str(dataset.root)]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
     done = gazekit("predict", tiny_run, "--stdin", code=3)
-    assert "3 of 5 lines have an error or a refused exam" in done.stderr
+    assert "3 of 5 lines have an error, a refused exam or a folder" in done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["line"] for each in answers] == [1, 2, 3, 4, 5]
     assert {each["schema"] for each in answers} == {"gazekit.predicted_line/1"}
@@ -113,6 +114,30 @@ def test_lines_of_standard_input_are_answered_one_by_one(
         assert answer["error"] is None and answer["exams"] == [together[name]]
     assert answers[2]["exams"][0]["status"] == "refused" and "mlo" in answers[2]["exams"][0]["reason"]
     assert "no such file or folder" in answers[3]["error"] and "without --stdin" in answers[4]["error"]
+
+
+def test_a_folder_that_cannot_be_listed_ends_with_the_code_of_a_refused_exam(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that looks at the exit code alone learns that exams are missing."""
+    shutil.copytree(raw_folder, tmp_path / CLOSED)
+    for path in pair(raw_folder, 7):
+        shutil.copy(path, tmp_path)
+    close_folders(monkeypatch)
+    assert list(predicted(tiny_run, tmp_path, code=3)) == ["e007"]
+    done = gazekit("predict", tiny_run, tmp_path, code=3)
+    assert f"left out what lies in {CLOSED}: {REASON}" in done.stderr
+    assert "error: 1 subfolder not listed, so that what lies there is not predicted; see above" in done.stderr
+    (tmp_path / "e007_mlo.png").unlink()
+    done = gazekit("predict", tiny_run, tmp_path, code=3)
+    assert "1 of 1 exams refused; 1 subfolder not listed" in done.stderr
+    shutil.copy(pair(raw_folder, 7)[1], tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(str(tmp_path)))
+    done = gazekit("predict", tiny_run, "--stdin", code=3)
+    assert "1 of 1 lines have an error, a refused exam or a folder that cannot be listed" in done.stderr
+    (answer,) = map(json.loads, done.stdout.splitlines())
+    assert [each["status"] for each in answer["exams"]] == ["predicted"]
+    assert answer["remarks"] == [f"left out what lies in {CLOSED}: {REASON}"]
 
 
 @pytest.mark.parametrize("options", [(), ("--show-ids",)])

@@ -12,12 +12,14 @@ from gazekit.cli.options import Device, refuse_options
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
 from gazekit.cli.predict.pictures import Style, Wanted, write_files
+from gazekit.disk.wording import counted
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
     import torch
 
-    from gazekit.prediction.file_grouping import LooseExam
+    from gazekit.prediction.file_grouping import Grouping, LooseExam
     from gazekit.prediction.members import Member
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.prepared.settings import PreparationSettings
@@ -96,7 +98,8 @@ def predict(
     DICOM files become exams by patient, side, day and view in their headers, other files by their names
     (0012_cc.png), and a table (exams.csv) by its rows. Images are prepared like the training data. Exams are named
     by their ids in a table, else by the common part of their file names. An exam that the model was not
-    trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
+    trained for (another view, another modality, one view of two) is refused, and the exit code is then 3, as it is
+    where a folder cannot be listed.
     """
     _refuse_orphans(context)
     runs, inputs = _runs(run, ensemble or [], images or [])
@@ -105,7 +108,6 @@ def predict(
         from gazekit.reading.parallel import start_ahead
 
         start_ahead()
-    from gazekit.errors import DataError
     from gazekit.prediction.file_grouping import about_exams
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
@@ -120,7 +122,8 @@ def predict(
             answer_lines(members, trained, settings, batch_size=batch_size, show_ids=show_ids)
         return
     folder = _folder(inputs)
-    exams = _exams(inputs, trained, dicom_out, bit_depth, folder if show_ids else None)
+    grouping = _grouped(inputs, trained, dicom_out, bit_depth, folder if show_ids else None)
+    exams = None if grouping is None else grouping.exams
     predictions, total = _predictions(
         members,
         trained,
@@ -170,13 +173,21 @@ def predict(
     for what, keys in alike.items():
         console.warn(about_exams(keys, what))
     _doubt(answers, trained)
+    _fail_unless_whole(refused, unwritten, total, 0 if grouping is None else len(grouping.unlisted), show_ids)
+
+
+def _fail_unless_whole(refused: int, unwritten: int, total: int, unlisted: int, show_ids: bool) -> None:
+    """Raise DataError if some exams are not predicted, or not all of their files written."""
+    faults = []
     if refused:
-        hint = "" if show_ids else " (--show-ids names their files)"
-        raise DataError(f"{refused} of {total} exams refused; see above{hint}")
+        faults.append(f"{refused} of {total} exams refused")
+    if unlisted:
+        faults.append(f"{counted(unlisted, 'subfolder')} not listed, so that what lies there is not predicted")
     if unwritten:
-        raise DataError(
-            f"{unwritten} of {total} exams predicted, but not all of their files written; see above"
-        )
+        faults.append(f"{unwritten} of {total} exams predicted, but not all of their files written")
+    if faults:
+        hint = "" if show_ids or not refused else " (--show-ids names their files)"
+        raise DataError(f"{'; '.join(faults)}; see above{hint}")
 
 
 def _not_yet_said(found: "ExamPrediction", exam: "LooseExam | None") -> list[str]:
@@ -206,7 +217,6 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     """Warn if the threshold separates nothing on these exams, or on those that a run was evaluated on."""
     import numpy as np
 
-    from gazekit.errors import DataError
     from gazekit.measures.classification.threshold import on_one_side, with_advice
 
     classes = trained[0].facts.classes
@@ -239,8 +249,6 @@ def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Pat
 
 
 def _check_inputs(inputs: list[Path], *, stdin: bool, alone: bool) -> None:
-    from gazekit.errors import ConfigurationError
-
     if not stdin and not inputs:
         raise ConfigurationError("give images, a folder, a table or a prepared data set; or --stdin")
     if stdin and inputs:
@@ -257,7 +265,6 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
     Raises:
         ConfigurationError: they were trained differently, or have no attention map to draw.
     """
-    from gazekit.errors import ConfigurationError
     from gazekit.runs.trained import check_ensemble, open_trained
 
     trained = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
@@ -270,18 +277,17 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
     return trained
 
 
-def _exams(
+def _grouped(
     inputs: list[Path],
     trained: "list[Trained]",
     dicom_out: Path | None,
     bit_depth: int | None,
     folder: Path | None,
-) -> "list[LooseExam] | None":
-    """Return the exams of loose images and tables; None if the input is a prepared data set.
+) -> "Grouping | None":
+    """Find the exams of loose images and tables; None if the input is a prepared data set.
 
     Messages name files by their paths in ``folder``, if there is one.
     """
-    from gazekit.errors import ConfigurationError
     from gazekit.prediction.loose_exams import find_exams
     from gazekit.reading.content import is_dicom
     from gazekit.runs.trained import images_of
@@ -305,7 +311,7 @@ def _exams(
         console.warn(remark)
     if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
         raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has any")
-    return grouping.exams
+    return grouping
 
 
 def _is_prepared(inputs: list[Path]) -> bool:

@@ -29,7 +29,7 @@ def answer_lines(
     """Answer every line of standard input as soon as it is read; an empty line gets no answer.
 
     Raises:
-        DataError: at the end, if lines could not be answered or exams were refused.
+        DataError: at the end, if lines could not be answered, exams were refused or folders could not be listed.
     """
     from gazekit.errors import DataError, GazekitError
 
@@ -42,14 +42,20 @@ def answer_lines(
             continue
         lines += 1
         answer: dict[str, Any] = {"schema": SCHEMA, "line": lines, "exams": [], "remarks": [], "error": None}
+        whole = False
         try:
-            answer |= _answer(paths, members, trained, settings, batch_size=batch_size, show_ids=show_ids)
+            found, whole = _answer(
+                paths, members, trained, settings, batch_size=batch_size, show_ids=show_ids
+            )
+            answer |= found
         except (GazekitError, OSError) as error:
             answer["error"] = _in_words(error, () if show_ids else paths)
-        faults += bool(answer["error"]) or any(each["status"] == "refused" for each in answer["exams"])
+        faults += not whole
         print(json.dumps(answer, allow_nan=False), flush=True)
     if faults:
-        raise DataError(f"{faults} of {lines} lines have an error or a refused exam")
+        raise DataError(
+            f"{faults} of {lines} lines have an error, a refused exam or a folder that cannot be listed"
+        )
 
 
 def _in_words(error: Exception, hidden: Sequence[Path]) -> str:
@@ -70,7 +76,8 @@ def _answer(
     *,
     batch_size: int,
     show_ids: bool,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], bool]:
+    """Return the exams and remarks of a line, and whether everything that it names is predicted."""
     from gazekit.errors import DataError
     from gazekit.prediction.loose_exams import find_exams
     from gazekit.prediction.predict import predict_loose
@@ -92,12 +99,12 @@ def _answer(
         show_names=show_ids,
     )
     facts, by_key = first.facts, {exam.key: exam for exam in grouping.exams}
-    return {
-        "exams": [
-            record_of(each, facts, folder) | (identity_of(by_key[each.key], folder) if show_ids else {})
-            for each in found
-        ],
-        "remarks": list(
-            grouping.remarks(lambda path: os.path.relpath(path, folder) if show_ids else grouping.names[path])
-        ),
-    }
+    exams = [
+        record_of(each, facts, folder) | (identity_of(by_key[each.key], folder) if show_ids else {})
+        for each in found
+    ]
+    remarks = grouping.remarks(
+        lambda path: os.path.relpath(path, folder) if show_ids else grouping.names[path]
+    )
+    whole = not grouping.unlisted and all(each["status"] == "predicted" for each in exams)
+    return {"exams": exams, "remarks": list(remarks)}, whole
