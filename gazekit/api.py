@@ -49,6 +49,7 @@ from gazekit.runs.trained import (
     Progress,
     Trained,
     check_ensemble,
+    each_once,
     images_of,
     open_data,
     open_data_of,
@@ -457,7 +458,8 @@ def predict(
     No gaze is needed. Images that are left out, and what is assumed of the others, are warnings.
 
     Args:
-        run: from ``gazekit.train`` or ``gazekit.load``, or its folder; several are averaged.
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder; several are averaged, one that
+            is given twice counts once.
         images: files, folders or tables of them; data sources, DICOM headers or else file names say exam and view. Or a
             prepared data set alone, or its folder.
         tta: average over the flips and rotations of the training.
@@ -470,7 +472,10 @@ def predict(
         A prediction per exam, or a ``Refused`` with the reason.
     """
     several = [run] if isinstance(run, Trained | Path | str) else list(run)
-    trained = [_opened(each, device=device) for each in several]
+    repeated: list[str] = []
+    trained = each_once([_opened(each, device=device) for each in several], repeated.append)
+    for said in repeated:
+        warnings.warn(said, stacklevel=3)
     check_ensemble(trained)
     first = trained[0]
     members = [each.as_member(tta=tta) for each in trained]

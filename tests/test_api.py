@@ -353,7 +353,8 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
     parts = (line.split(",") for line in trained.run.split_path.read_text().splitlines())
     validated = next(exam for exam, *_, part in parts if part == "val")
     (one,) = gazekit.predict(trained, *pair)
-    (two,) = gazekit.predict([trained, trained.run.path], *pair, tta=True)
+    with pytest.warns(UserWarning, match="this run is given twice, and counts once"):
+        (two,) = gazekit.predict([trained, trained.run.path], *pair, tta=True)
     assert not isinstance(one, Refused) and not isinstance(two, Refused)
     assert np.allclose(one.probabilities, trained.predict_images(*pair)[0].probabilities)
     assert one.spread is None and two.spread is not None

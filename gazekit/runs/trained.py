@@ -1,5 +1,6 @@
 """Open a finished run for use: load its model with the selected weights, and predict."""
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -341,6 +342,17 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
                 raise ConfigurationError(
                     f"{other.run.path}: {named} {its}, but {first.run.path} has {own}; an ensemble must agree"
                 )
+
+
+def each_once(trained: Sequence[Trained], said: Callable[[str], None]) -> list[Trained]:
+    """Leave out weights of a run that come again, by whatever path; ``said`` is told of each: a run counts once."""
+    kept: dict[tuple[str, int], Trained] = {}
+    for each in trained:
+        key = os.path.realpath(each.run.path), each.weights.epoch
+        if key in kept:
+            said(f"{each.run.path}: this run is given twice, and counts once in the mean")
+        kept.setdefault(key, each)
+    return list(kept.values())
 
 
 def images_of(ensemble: Sequence[Trained]) -> TrainedOn:

@@ -299,6 +299,18 @@ def test_an_ensemble_and_test_time_transforms_have_a_spread(
     assert record["spread"] > 0 and record["probabilities"] != alone["probabilities"]
 
 
+def test_a_run_that_is_given_twice_by_whatever_path_counts_once_and_a_line_says_so(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tiny_run)
+    other = shutil.copytree(tiny_run, tmp_path / "other")
+    same = ("--ensemble", tiny_run, tmp_path / "link", other)
+    done = gazekit("predict", tiny_run, *pair(raw_folder, 5), *same, "--json")
+    assert json.loads(done.stdout)["models"] == [tiny_run.name, "other"]
+    for path in (tiny_run, tmp_path / "link"):
+        assert f"{path}: this run is given twice, and counts once in the mean" in done.stderr
+
+
 def test_overlays_are_named_by_the_exam_and_paths_are_shown_on_request(
     tiny_run: Path, raw_folder: Path, tmp_path: Path
 ) -> None:

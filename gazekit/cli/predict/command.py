@@ -182,7 +182,9 @@ def _fail_unless_whole(refused: int, unwritten: int, total: int, unlisted: int, 
     if refused:
         faults.append(f"{refused} of {total} exams refused")
     if unlisted:
-        faults.append(f"{counted(unlisted, 'subfolder')} not listed, so that what lies there is not predicted")
+        faults.append(
+            f"{counted(unlisted, 'subfolder')} not listed, so that what lies there is not predicted"
+        )
     if unwritten:
         faults.append(f"{unwritten} of {total} exams predicted, but not all of their files written")
     if faults:
@@ -243,7 +245,7 @@ def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Pat
     """Separate runs from inputs: the shell gives ``--ensemble A B`` as one option and one argument."""
     is_run = {path: bool(ensemble) and (path / "run.json").is_file() for path in images}
     return (
-        list(dict.fromkeys([run, *ensemble, *(path for path in images if is_run[path])])),
+        [run, *ensemble, *(path for path in images if is_run[path])],
         [path for path in images if not is_run[path]],
     )
 
@@ -265,9 +267,10 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
     Raises:
         ConfigurationError: they were trained differently, or have no attention map to draw.
     """
-    from gazekit.runs.trained import check_ensemble, open_trained
+    from gazekit.runs.trained import check_ensemble, each_once, open_trained
 
-    trained = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
+    opened = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
+    trained = each_once(opened, console.note)
     check_ensemble(trained)
     if explained and not any(each.attention_map for each in trained):
         raise ConfigurationError(
