@@ -61,7 +61,7 @@ def open_closed_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def reserve_stdout() -> None:
@@ -71,7 +71,7 @@ def reserve_stdout() -> None:
         return  # redirected within this process
     former.flush()
     number = former.fileno()
-    binary = os.fdopen(os.dup(number), "wb")
+    binary = os.fdopen(os.dup(number), "wb", closefd=False)  # else Python warns of it at its exit
     os.dup2(2, number)
     sys.stdout = io.TextIOWrapper(
         binary,

@@ -195,6 +195,22 @@ def test_an_unbuffered_standard_output_stays_one() -> None:
     assert ended.stdout == "a result\n"
 
 
+@pytest.mark.parametrize("closed", [(), (0, 1, 2)])
+def test_standard_streams_end_without_a_warning(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """Whether Python still ignores it at its exit depends on what the command loaded."""
+    said = tmp_path / "said.txt"
+    code = (
+        "import os\n"
+        f"for number in {closed}: os.close(number)\n"
+        "from gazekit.cli import console\n"
+        "console.open_closed_streams()\nconsole.reserve_stdout()\n"
+        f"os.dup2(os.open({str(said)!r}, os.O_CREAT | os.O_WRONLY), 2)\n"
+        "print('a result')"
+    )
+    subprocess.run([sys.executable, "-W", "always::ResourceWarning", "-c", code], check=True)
+    assert said.read_text() == ""
+
+
 @pytest.mark.parametrize(("columns", "width"), [(133, 133), (0, 80)])  # 0: not known
 def test_results_are_as_wide_as_the_terminal_that_shows_them(columns: int, width: int) -> None:
     master, terminal = pty.openpty()
