@@ -95,3 +95,8 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'gazekit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, so that consoles and notebooks complete them before they are imported."""
+    return __all__

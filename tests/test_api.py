@@ -60,6 +60,7 @@ def test_the_public_surface_is_small_and_exported_once() -> None:
         *("pretrain", "report", "train", "tune"),
     ]
     assert gazekit.__all__ == names
+    assert dir(gazekit) == names  # what a console or a notebook offers after `gazekit.`, before the first use
     for module in ("reporting.run.files", "exporting.program_files", "measures.evaluate", "api"):
         import_module(f"gazekit.{module}")  # no package takes the place of a function of its name
     assert all(callable(getattr(gazekit, name)) for name in names if name != "__version__")
