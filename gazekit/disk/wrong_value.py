@@ -1,8 +1,9 @@
 """Say in plain words what pydantic found wrong with a value."""
 
 import json
-from collections.abc import Mapping
-from itertools import pairwise
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 import pydantic
@@ -36,9 +37,16 @@ _BOUNDS = {
 }
 
 
+_KIND = re.compile(r"bool|int|float|str|none|(constrained|json|lax|strict)-[\w-]+|[\w-]+\[.*\]")
+"""Names by which pydantic calls the kinds that a value may be of, where there are several."""
+
+
 def problems_of(error: pydantic.ValidationError) -> list[Problem]:
-    """List what is wrong; values that a list of fixed length lacks are one problem, of the list."""
-    items = error.errors(include_url=False)
+    """List what is wrong, each value once.
+
+    Values that a list of fixed length lacks are one problem, of the list. So is a value of none of its kinds.
+    """
+    items = _one_of_each_value(error.errors(include_url=False))
     lacking = [item["type"] == "missing" and isinstance(item["loc"][-1], int) for item in items]
     found: list[Problem] = []
     for (item, lacks), (following, also) in pairwise([*zip(items, lacking, strict=True), (None, False)]):
@@ -46,6 +54,34 @@ def problems_of(error: pydantic.ValidationError) -> list[Problem]:
             continue
         found.append(_too_short(item) if lacks else item)
     return found
+
+
+def _one_of_each_value(items: Sequence[Problem]) -> list[Problem]:
+    """Join what pydantic says of each kind that a value may be of; it names the kind in the place of a key."""
+
+    def place(item: Problem) -> tuple[Any, ...]:
+        """Where the value is: the keys before the first kind."""
+        kind = next((n for n, part in enumerate(item["loc"]) if n and _is_kind(part)), len(item["loc"]))
+        return tuple(item["loc"][:kind])
+
+    found: list[Problem] = []
+    for loc, each in groupby(items, key=place):
+        group = list(each)
+        kinds = [item for item in group if len(item["loc"]) > len(loc)]
+        inside = [item for item in kinds if len(item["loc"]) > len(loc) + 1]
+        if len({item["loc"][len(loc)] for item in kinds}) < 2:  # a key of that name
+            found += group
+        elif inside:  # the value is of this kind, but for a part of it
+            found += [{**item, "loc": (*loc, *item["loc"][len(loc) + 1 :])} for item in inside]
+        else:
+            words = [in_plain_words(item).removeprefix("expected ") for item in kinds]
+            said = f"expected {', or '.join(dict.fromkeys(words))}"
+            found.append({**kinds[0], "loc": loc, "type": "of no kind", "msg": said})
+    return found
+
+
+def _is_kind(part: int | str) -> bool:
+    return isinstance(part, str) and _KIND.fullmatch(part) is not None
 
 
 def _too_short(item: Problem) -> Problem:

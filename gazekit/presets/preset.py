@@ -309,7 +309,9 @@ def _is_table(annotation: Any) -> bool:
 
 
 def _where(merged: Layer, key: Key) -> str:
-    origins = [leaf.origin for path, leaf in merged.items() if path[: len(key)] == key]
+    origins = [
+        leaf.origin for path, leaf in merged.items() if path[: len(key)] == key or path == key[: len(path)]
+    ]
     return f"{origins[-1]}: {'.'.join(key)}" if origins else ".".join(key)
 
 

@@ -17,6 +17,8 @@ class Table(pydantic.BaseModel):
     kind: Literal["a", "b"] = "a"
     widths: tuple[int, int, int, int] = (1, 2, 3, 4)
     views: tuple[str, ...] = Field(("cc",), min_length=1)
+    mode: bool | Literal["auto"] = "auto"
+    spread: float | tuple[float, float] = 0.1
     inner: "Table | None" = None
 
 
@@ -46,6 +48,10 @@ def said(**values: Any) -> list[str]:
         ({"widths": [1, 2, 3, 4, 5]}, "widths: expected at most 4 values"),
         ({"views": []}, "views: expected at least 1 value"),
         ({"inner": "no"}, "inner: expected a table of keys and values"),
+        ({"mode": "never"}, "mode: expected true or false, or 'auto'"),
+        ({"spread": "wide"}, "spread: expected a number, or a list"),
+        ({"spread": [1, "wide"]}, "spread.1: expected a number"),
+        ({"inner": {"mode": 7}}, "inner.mode: expected true or false, or 'auto'"),
         ({"inner": {"widths": [1]}}, "inner.widths: expected at least 4 values"),
     ],
 )

@@ -362,6 +362,24 @@ def test_an_option_that_lacks_values_of_its_list_is_one_problem(registry: Regist
     assert str(caught.value) == f"preset 'mammonet_small' has 1 problem:\n  {problem}"
 
 
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("backbone.pretrained=never", "pretrained: expected true or false, or 'auto' (got 'never')"),
+        ("training.exams_on_device=never", "expected 'auto', or true or false (got 'never')"),
+        ("data.dataset.findings=[0, 1]", "data.dataset.findings.0: expected at least 1 (got 0)"),
+    ],
+)
+def test_a_wrong_value_is_one_problem_with_its_origin(
+    registry: Registry, override: str, problem: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        registry.preset("mammonet", overrides=[override])
+    head, said = str(caught.value).split("\n")
+    assert head == "preset 'mammonet' has 1 problem:"
+    assert said.startswith("  --set: ") and said.endswith(problem)
+
+
 def test_a_negative_seed_of_the_split_is_refused(registry: Registry) -> None:
     with pytest.raises(ConfigurationError, match=r"data\.split_seed: expected at least 0 \(got -1\)"):
         registry.preset("mammonet", overrides=["data.split_seed=-1"])
