@@ -160,3 +160,28 @@ def test_the_region_is_named_with_the_version_of_its_rules(run, registry, tmp_pa
         copy.write_facts(replace(copy.facts(), preparation=preparation | {"region": 2} | changed))
         text = model_card(copy, registry)
         assert "- region: breast, version 2 of its rules\n" in text and "region 2" not in text
+
+
+def test_it_says_what_is_predicted_and_read_beside_label_and_images(run, registry, tmp_path):
+    copy = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    plain = model_card(copy, registry)
+    assert "further targets" not in plain and "covariates" not in plain
+    stored = copy.preset_path.read_text()
+    assert stored.count("covariates = []") == 1
+    copy.preset_path.write_text(stored.replace("covariates = []", 'covariates = ["age", "thickness"]'))
+    copy.write_facts(replace(copy.facts(), targets={"density": ("A", "B"), "birads": ("2", "4")}))
+    text = model_card(copy, registry)
+    assert "\n- further targets: density (A, B); birads (2, 4)\n- covariates: age, thickness\n" in text
+    [command] = [line for line in text.splitlines() if line.startswith("gazekit predict")]
+    assert command.startswith("gazekit predict RUN exams.csv ") and "covariates" in command
+
+
+def test_a_model_that_reads_gaze_to_predict_is_not_said_to_need_none(run, registry, tmp_path):
+    copy = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    assert "gazekit predict RUN images/ " in model_card(copy, registry)
+    stored = copy.preset_path.read_text()
+    assert stored.count('images = "none"') == 1
+    copy.preset_path.write_text(stored.replace('images = "none"', 'images = "gaze_overlay"'))
+    text = model_card(copy, registry)
+    assert "- gaze as an input: in training and to predict\n" in text
+    assert "no gaze needed" not in text and "gazekit predict RUN PREPARED " in text

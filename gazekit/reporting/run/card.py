@@ -23,6 +23,7 @@ from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
 from gazekit.reporting.page import FEW_PATIENTS, LIMITS, SINGLE_TRAINING
+from gazekit.reporting.run.provenance import beside_label_and_images
 from gazekit.runs.best_epoch import Select
 from gazekit.runs.calibration.calibration_file import StoredCalibration, read_calibration
 from gazekit.runs.directory import RunDirectory
@@ -52,15 +53,15 @@ def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = N
             f"{run.path}: it was not evaluated, and a model card states its measures: gazekit evaluate "
             f"{in_command(run.path)}"
         )
-    facts, evaluation = run.facts(), run.read_evaluation()
+    facts, evaluation, preset = run.facts(), run.read_evaluation(), stored_preset(run, registry)
     titles = {name: measure.title for name, measure in MEASURES.items()}
     titles |= {name: metric.measure.title for name, metric in offered_metrics(registry).items()}
     parts = [
         _header(run, facts, evaluation, titles, licence),
         f"# {_text(run.path.resolve().name)}",
         "**Not a medical device.** Research software: no prediction of this model may guide the care of a patient.",
-        *_model(run, facts, registry),
-        *_use(facts),
+        *_model(run, facts, preset, registry),
+        *_use(facts, preset, _gaze_as_input(preset, registry)),
         *_data(run, facts),
         *_measures(evaluation, titles),
         *_calibration(_calibration_of(run, evaluation)),
@@ -148,9 +149,9 @@ def _header(
     return "\n".join(["---", *lines, "---"])
 
 
-def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[str]:
-    preset = stored_preset(run, registry)
+def _model(run: RunDirectory, facts: RunFacts, preset: Preset, registry: Registry) -> Iterator[str]:
     epochs = run.read_metrics()
+    gaze = {"training": "in training; a prediction needs none", "always": "in training and to predict"}
     yield "## Model"
     yield _list(
         {
@@ -159,8 +160,9 @@ def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[s
             "backbone": preset.backbone.use,
             "views": ", ".join(preset.views),
             "classes": _classes(facts),
+            **beside_label_and_images(facts, preset),
             "supervised by gaze": "yes, in training; a prediction needs none" if preset.supervised else "no",
-            **_read_by_the_fusion(preset, registry),
+            "gaze as an input": gaze.get(_gaze_as_input(preset, registry), ""),
             "initial weights": facts.initial_weights,
             "epochs": _epochs([line["best_epoch"] for line in epochs], preset.training.select),
             "seed": facts.seed,
@@ -168,13 +170,11 @@ def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[s
     )
 
 
-def _read_by_the_fusion(preset: Preset, registry: Registry) -> dict[str, str]:
-    """Say when a fusion of images reads gaze, if it does."""
+def _gaze_as_input(preset: Preset, registry: Registry) -> str:
+    """Return when the fusion of images reads gaze: ``"never"``, in ``"training"`` or ``"always"``."""
     if preset.fusion.images is None:
-        return {}
-    use = gaze_use(registry.component("fusion", preset.fusion.images.use).value)
-    when = {"training": "in training; a prediction needs none", "always": "in training and to predict"}
-    return {"gaze as an input": when[use]} if use in when else {}
+        return "never"
+    return gaze_use(registry.component("fusion", preset.fusion.images.use).value)
 
 
 def _epochs(selected: Sequence[int], select: Select) -> str:
@@ -194,7 +194,7 @@ def _classes(facts: RunFacts) -> str:
     return f"{names}; {facts.classes[1]} is positive" if len(facts.classes) == 2 else names
 
 
-def _use(facts: RunFacts) -> Iterator[str]:
+def _use(facts: RunFacts, preset: Preset, gaze: str) -> Iterator[str]:
     yield "## Intended use"
     images = f" ({', '.join(facts.modalities)})" if facts.modalities else ""
     yield (
@@ -202,7 +202,12 @@ def _use(facts: RunFacts) -> Iterator[str]:
         "not meant for screening, diagnosis or triage, nor for images of other views, devices or populations without "
         "your own validation."
     )
-    yield "```sh\ngazekit predict RUN images/            # probability of each class; no gaze needed\n```"
+    given, words = "images/", "probability of each class; no gaze needed"
+    if gaze == "always":
+        given, words = "PREPARED", "a prepared data set with gaze, which the model reads"
+    elif preset.covariates:
+        given, words = "exams.csv", f"{words}; covariates from the table"
+    yield f"```sh\n{f'gazekit predict RUN {given}':<39}# {words}\n```"
 
 
 _VERSION = "region"

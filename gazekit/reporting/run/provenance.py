@@ -14,8 +14,10 @@ from gazekit.prediction.calibration import UNCALIBRATED
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import KIND
 from gazekit.presets.layers import PRESET
+from gazekit.presets.preset import Preset
 from gazekit.reporting.run.exam_flow import exam_flow
 from gazekit.runs.best_epoch import stopped_early
+from gazekit.runs.files import RunFacts
 from gazekit.runs.trained import Trained
 
 
@@ -42,6 +44,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
             "split, SHA-256": hashlib.sha256(read_bytes(trained.run.split_path, KIND)).hexdigest()[:16],
             "views": ", ".join(preset.views),
+            **beside_label_and_images(facts, preset),
             "image size": f"{height} × {width} px",
             "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",
         },
@@ -54,6 +57,13 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "plugins": ", ".join(dict.fromkeys(f"{row['package']} {row['version']}" for row in plugins)),
         },
     }
+
+
+def beside_label_and_images(facts: RunFacts, preset: Preset) -> dict[str, str]:
+    """Name what a model predicts beside the label, and reads beside the images; empty if it is neither."""
+    targets = "; ".join(f"{name} ({', '.join(classes)})" for name, classes in facts.targets.items())
+    found = {"further targets": targets, "covariates": ", ".join(preset.covariates)}
+    return {name: words for name, words in found.items() if words}
 
 
 def shown_preset(path: Path) -> str:
