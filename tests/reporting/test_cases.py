@@ -6,6 +6,8 @@ import pytest
 from gazekit.measures.attention.localisation import energy_inside
 from gazekit.measures.gaze.agreement import correlation
 from gazekit.prediction.predictions import Predictions
+from gazekit.reporting.drawing.attention import attention_panels
+from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.originals.views import ShownViews
 from gazekit.reporting.run.cases import called_class, make_cases
 
@@ -51,6 +53,25 @@ def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions
             assert view.fixations == sum(len(each.x) for each in looked)
             seconds = sum(each.duration_ms.sum() for each in looked) / 1000
             assert view.seconds == (pytest.approx(seconds) if seconds else None)
+
+
+def test_of_a_view_that_an_exam_lacks_no_attention_is_shown(dataset, predictions):
+    there = np.ones_like(dataset.has_image)
+    there[0, 1] = False
+    lacking = replace(
+        dataset, has_image=there, has_gaze=dataset.has_gaze & there, has_mask=dataset.has_mask & there
+    )
+    nowhere = predictions.attention[dataset.views[1]].copy()
+    nowhere[predictions.indices == 0] = 0.0
+    maps = predictions.attention | {dataset.views[1]: nowhere}
+    whole, lack = cases_of(lacking, replace(predictions, attention=maps), first=len(dataset) - 1)[0].views
+    assert not whole.missing and whole.numbers[0] is not None and whole.attention[0] is not None
+    assert lack.missing and lack.title.endswith("missing") and lack.numbers == lack.attention == (None,)
+    panels = attention_panels(
+        ShownViews(lacking), [0], {"a": replace(predictions, attention=maps)}, dataset.views
+    )
+    rows = [[text.get_text() for text in axes.texts] for axes in attention_figure(panels, ["a"]).axes]
+    assert ["no image"] in rows and ["no positive attention"] not in rows
 
 
 def test_further_exams_are_those_that_all_exams_hold(dataset, predictions):

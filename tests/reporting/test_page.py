@@ -212,6 +212,21 @@ def test_every_exam_has_its_numbers_its_views_and_its_layers(written):
     assert "with gaze: agreement with gaze −0.10, 25 % inside the lesion, peak inside" in page.words
 
 
+def test_of_a_missing_view_the_page_says_that_it_is_missing_and_no_more(written):
+    first = CASES[0]
+    lacking = replace(
+        first.views[0],
+        title="R CC, missing",
+        gaze=None,
+        attention=(None, None),
+        numbers=(None, None),
+        missing=True,
+    )
+    page, _ = written(cases=[replace(first, views=(lacking,))])
+    assert "R CC, missing" in page.words
+    assert not [words for words in page.words if "no gaze recorded" in words or "positive attention" in words]
+
+
 def test_only_the_layers_that_there_are_can_be_chosen(written):
     page, _ = written()
     assert {"show-gaze", "show-scanpath", "show-lesion", "show-attention-1"} <= {

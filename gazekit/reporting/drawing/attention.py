@@ -70,12 +70,14 @@ def attention_panels(
 def _view(shown: ShownViews, exam: int, view: str, attention: Mapping[str, NDArray[np.float32]]) -> ViewPanel:
     dataset, column = shown.dataset, shown.dataset.views.index(view)
     picture = shown.show(exam, view, longest=_SIDE, shortest=_SIDE // 2)
+    missing = not dataset.has_image[exam, column]
     place = picture.placement.map
     return ViewPanel(
         image=picture.image,
         gaze=place(dataset.heat_map(exam, view)) if dataset.has_gaze[exam, column] else None,
         mask=place(dataset.masks[exam, column] > 0) > 0.5 if dataset.has_mask[exam, column] else None,
         attention={title: place(each) for title, each in attention.items()},
-        title=view_words(picture.side, view, missing=not dataset.has_image[exam, column]),
+        title=view_words(picture.side, view, missing=missing),
         mm_per_pixel=picture.mm_per_pixel,
+        missing=missing,
     )

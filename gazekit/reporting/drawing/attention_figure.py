@@ -41,6 +41,7 @@ class ViewPanel:
         attention: column title → ``[h, w]``.
         title: side and view, ``R MLO``; if empty, the view's name is shown.
         mm_per_pixel: across the image; None if the spacing is unknown.
+        missing: the exam lacks this view, and nothing is said of its gaze and attention.
     """
 
     image: Array
@@ -49,6 +50,7 @@ class ViewPanel:
     attention: Mapping[str, Array] = field(default_factory=dict)
     title: str = ""
     mm_per_pixel: float | None = None
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +155,15 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
         outline.set_path_effects([patheffects.withStroke(linewidth=2.4, foreground="black", alpha=0.6)])
     if title == _IMAGE:
         _draw_scale_bar(axes, panel)
-    missing = ""
-    if title == _GAZE and panel.gaze is None:
-        missing = "no gaze recorded"
+    words = ""
+    if panel.missing:
+        words = "no image" if title == _IMAGE else ""
+    elif title == _GAZE and panel.gaze is None:
+        words = "no gaze recorded"
     elif title in panel.attention and np.max(np.asarray(panel.attention[title], dtype=np.float64)) <= 0:
-        missing = "no positive attention"
-    if missing:
-        axes.text(0.5, 0.05, missing, transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9)
+        words = "no positive attention"
+    if words:
+        axes.text(0.5, 0.05, words, transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9)
 
 
 def _draw_scale_bar(axes: Axes, panel: ViewPanel) -> None:

@@ -59,6 +59,7 @@ class CaseView:
         seconds: their total duration; None if the recording has no time.
         scale: a round length, in millimetres and in pixels of the picture; None if the spacing is unknown.
         readers: names of the readers, in the order of the scanpaths.
+        missing: the exam lacks this view.
     """
 
     name: str
@@ -75,6 +76,7 @@ class CaseView:
     seconds: float | None
     scale: tuple[int, float] | None = None
     readers: tuple[str, ...] = ()
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,8 @@ def _view(
     side: int,
 ) -> CaseView:
     dataset, column = shown.dataset, shown.dataset.views.index(name)
-    picture = shown.show(exam, name, longest=side)
+    picture, missing = shown.show(exam, name, longest=side), not dataset.has_image[exam, column]
+    attention = [None if missing else each for each in attention]
     place, shape = picture.placement, picture.shape
     gaze = dataset.heat_map(exam, name) if dataset.has_gaze[exam, column] else None
     mask = dataset.masks[exam, column] > 0 if dataset.has_mask[exam, column] else None
@@ -205,7 +208,7 @@ def _view(
     seconds = sum(float(each.duration_ms.sum()) for each in readers if each.has_durations) / 1000
     return CaseView(
         name=name,
-        title=view_words(picture.side, name, missing=not dataset.has_image[exam, column]),
+        title=view_words(picture.side, name, missing=missing),
         height=shape[0],
         width=shape[1],
         image=image_uri(picture.image, side),
@@ -220,6 +223,7 @@ def _view(
         seconds=seconds if np.isfinite(seconds) and seconds > 0 else None,
         scale=scale_bar(picture.mm_per_pixel, shape[1] / 3),
         readers=dataset.readers(exam, name),
+        missing=bool(missing),
     )
 
 

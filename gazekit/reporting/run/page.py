@@ -304,7 +304,7 @@ def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
     return {
         **{name: getattr(view, name) for name in _SHOWN},
         "text_size": text_size((view.height, view.width)),
-        "gaze_words": count if view.gaze else "no gaze recorded",
+        "gaze_words": "" if view.missing else count if view.gaze else "no gaze recorded",
         "attention_words": words,
     }
 
