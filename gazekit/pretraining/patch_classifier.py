@@ -37,17 +37,20 @@ class PatchClassifier(nn.Module):
         return nn.functional.cross_entropy(logits, torch.from_numpy(draw.labels).to(logits.device))
 
     def measures(self, held_out: Patches, settings: PretrainSettings) -> dict[str, float]:
-        """Measure one patch of each class of each held-out image."""
+        """Measure one patch of each class of each held-out image; lesions alone if they have several classes."""
         draw = held_out.held_out(seed=settings.seed)
         parts = torch.from_numpy(draw.images).split(settings.batch_size)
         logits = torch.cat([self(part).cpu() for part in parts]).double()
         chances = logits.softmax(dim=1).nan_to_num(nan=1 / logits.shape[1]).numpy()
         lesions = draw.labels > 0
-        at_lesions = logits[lesions, 1:].softmax(dim=1).nan_to_num(nan=1 / (logits.shape[1] - 1)).numpy()
+        among = {}
+        if logits.shape[1] > 2:
+            at_lesions = logits[lesions, 1:].softmax(dim=1).nan_to_num(nan=1 / (logits.shape[1] - 1)).numpy()
+            among["AUC among lesions"] = area_under_roc(at_lesions, draw.labels[lesions] - 1)
         return {
             "accuracy": float(np.mean(chances.argmax(axis=1) == draw.labels)),
             "macro AUC": area_under_roc(chances, draw.labels),
-            "AUC among lesions": area_under_roc(at_lesions, draw.labels[lesions] - 1),
+            **among,
             "patches": len(draw.labels),
             "exams": len(set(draw.exams.tolist())),
         }

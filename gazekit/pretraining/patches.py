@@ -86,13 +86,14 @@ class Patches:
 
     The first class is tissue: its patches lie on pixels that are not dark, and hold no pixel of a lesion. Tissue is
     taken from images with a mask, and from all images of exams of the first class, whose lesions need not be marked.
-    The other classes are the labels of the data, or each pair of label and kind. A lesion's patch is drawn at its
+    The other classes are the labels that have lesions, or the pairs of label and kind. A lesion's patch is drawn at its
     middle. Every class has the same share of a batch, and every image with the class the same chance.
 
     Args:
         dataset: prepared.
         exams: positions of the exams to take.
         settings: side of the patches, shift and kinds.
+        among: positions of the exams whose lesions say which classes there are; None = those of ``exams``.
 
     Raises:
         DataError: no exam has a mask, or a class has no patch.
@@ -101,21 +102,30 @@ class Patches:
     tenths of a lesion's own; the rest is ours.
     """
 
-    def __init__(self, dataset: PreparedDataset, exams: Iterable[int], settings: PatchSettings) -> None:
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        exams: Iterable[int],
+        settings: PatchSettings,
+        among: Iterable[int] | None = None,
+    ) -> None:
         self.dataset = dataset
         self.side, self.shift = settings.side, settings.shift
+        exams = list(exams)
         self.classes, found = (
-            self._labelled(exams, settings.kinds) if settings.labelled else self._anywhere(exams)
+            self._labelled(exams, settings.kinds, exams if among is None else among)
+            if settings.labelled
+            else self._anywhere(exams)
         )
         self.places = [_places(each) for each in found]
         self._check(labelled=settings.labelled)
 
-    def _labelled(self, exams: Iterable[int], target: str | None) -> tuple[tuple[str, ...], list[Found]]:
+    def _labelled(
+        self, exams: Iterable[int], target: str | None, among: Iterable[int]
+    ) -> tuple[tuple[str, ...], list[Found]]:
         """Find the pixels of tissue, and of the lesions of each label and kind."""
         dataset, kinds = self.dataset, _kinds(self.dataset, target)
-        labels = [
-            (label, kind) for label in range(len(dataset.classes)) for kind in range(max(len(kinds), 1))
-        ]
+        labels = _of_lesions(dataset, among, target)
         names = [" ".join((dataset.classes[label], *kinds[kind : kind + 1])) for label, kind in labels]
         found: list[Found] = [[] for _ in (TISSUE, *names)]
         for exam, view in self._images(exams):
@@ -123,9 +133,9 @@ class Patches:
             marked = bool(dataset.has_mask[exam, view])
             if marked or dataset.labels[exam] == 0:
                 found[0].append((exam, view, self._tissue(exam, view, lesion)))
-            kind = int(dataset.targets[target][exam]) if target else 0
-            if marked and kind >= 0:
-                label = 1 + labels.index((int(dataset.labels[exam]), kind))
+            pair = _label_and_kind(dataset, exam, target)
+            if marked and pair in labels:
+                label = 1 + labels.index(pair)
                 found[label].append((exam, view, _middles(lesion)))
         return (TISSUE, *names), found
 
@@ -267,6 +277,21 @@ def _kinds(dataset: PreparedDataset, target: str | None) -> tuple[str, ...]:
             f"{dataset.root}: no target '{target}' that could divide lesions into kinds; the set has {there}"
         )
     return dataset.target_classes[target]
+
+
+def _label_and_kind(dataset: PreparedDataset, exam: int, target: str | None) -> tuple[int, int]:
+    """Return the label of an exam and the kind of its lesions: -1 if it is not known, 0 if nothing divides them."""
+    return int(dataset.labels[exam]), int(dataset.targets[target][exam]) if target else 0
+
+
+def _of_lesions(dataset: PreparedDataset, exams: Iterable[int], target: str | None) -> list[tuple[int, int]]:
+    """Return, in order, the pairs of label and kind of which an exam has a lesion; normal exams, say, have none."""
+    found: set[tuple[int, int]] = set()
+    for exam in exams:
+        pair = _label_and_kind(dataset, exam, target)
+        if pair not in found and pair[1] >= 0 and any(dataset.masks[exam, dataset.has_mask[exam]].flat):
+            found.add(pair)
+    return sorted(found)
 
 
 def _places(found: Found) -> PlacesOfClass:

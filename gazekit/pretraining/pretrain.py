@@ -99,7 +99,9 @@ def pretrain(
         labelled=labelled,
         kinds=settings.kinds,
     )
-    training, held_out = (Patches(dataset, exams, patches) for exams in (learnt, measured_on))
+    training, held_out = (
+        Patches(dataset, exams, patches, among=(*learnt, *measured_on)) for exams in (learnt, measured_on)
+    )
     torch.manual_seed(settings.seed)
     backbone = _backbone(preset, registry, dataset, training.side)
     start = backbone.load_initial_weights()

@@ -109,6 +109,38 @@ def test_kinds_divide_the_lesions_and_a_lesion_of_unknown_kind_is_left_out(datas
         Patches(divided, range(len(dataset)), PatchSettings(SIDE, kinds="shape"))
 
 
+def test_a_class_whose_exams_have_no_lesion_is_none_of_the_patches(dataset: PreparedDataset) -> None:
+    normal = dataset.labels == 1
+    marked = dataset.has_mask & ~normal[:, None]
+    blank = np.where(normal[:, None, None, None], 0, dataset.masks[:])
+    for bare in (
+        replace(dataset, has_mask=marked, masks=blank),
+        replace(dataset, masks=blank),  # a mask that marks nothing
+    ):
+        patches = Patches(bare, range(len(dataset)), PatchSettings(SIDE))
+        assert patches.classes == ("tissue", "benign")
+        assert set(patches.batch(20, seed=0, step=0).labels.tolist()) == {0, 1}
+        assert not normal[patches.places[1].images[:, 0]].any()
+
+
+def test_kinds_that_a_label_never_has_are_none_of_the_patches(dataset: PreparedDataset) -> None:
+    kinds = np.where(dataset.labels == 0, 1, np.cumsum(dataset.labels) % 2)
+    divided = replace(dataset, targets={"kind": kinds}, target_classes={"kind": ("calcification", "mass")})
+    patches = Patches(divided, range(len(dataset)), PatchSettings(SIDE, kinds="kind"))
+    assert patches.classes == ("tissue", "benign mass", "malignant calcification", "malignant mass")
+    draw = patches.held_out(seed=0)
+    pairs = list(zip(dataset.labels[draw.exams].tolist(), kinds[draw.exams].tolist(), strict=True))
+    assert [pairs[i] for i in np.flatnonzero(draw.labels)] == [
+        [(0, 1), (1, 0), (1, 1)][label - 1] for label in draw.labels[draw.labels > 0]
+    ]
+
+
+def test_a_class_that_only_one_part_has_is_refused(dataset: PreparedDataset) -> None:
+    benign, everyone = np.flatnonzero(dataset.labels == 0), range(len(dataset))
+    with pytest.raises(DataError, match=r"no patch of class malignant among the exams of a part.*--split"):
+        Patches(dataset, benign, PatchSettings(SIDE), among=everyone)
+
+
 def test_an_exam_of_another_class_without_a_mask_gives_no_tissue(dataset: PreparedDataset) -> None:
     marked = dataset.has_mask.copy()
     marked[:4] = False  # two benign exams, two malignant

@@ -99,6 +99,16 @@ def test_weights_that_diverge_between_two_looks_at_the_loss_are_never_written(
     assert not path.exists() and not list(tmp_path.rglob("weights.safetensors"))
 
 
+def test_lesions_of_one_class_are_told_from_tissue(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    marked = dataset.has_mask & (dataset.labels == 1)[:, None]
+    settings = PretrainSettings(patch=8, steps=2, batch_size=8, held_out=0.3)
+    found = _pretrained(tmp_path / "w.safetensors", registry, replace(dataset, has_mask=marked), settings)
+    assert list(found.classes) == ["tissue", "malignant"]
+    assert set(found.origin.held_out) == {"accuracy", "macro AUC", "patches", "exams"}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
