@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from gazekit.disk.atomic import new_folder
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.exam_record import FIXATION_COLUMNS, RECORDING, SIGMA_COLUMNS
 from gazekit.prepared.index import FIXATIONS, TABLE, read_table, write_table
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def make_control(prepared: Path, out: Path, control: str, split: Split, seed: int = 0) -> None:
-    """Write the control next to the original, with new checksums and a new fingerprint."""
+    """Write the control with new checksums and a new fingerprint; the folder appears when it is whole."""
     dataset = PreparedDataset.open(prepared)
     if dataset.layers is not None and control != "views_mispaired":
         raise SystemExit(f"{control}: expected gaze as fixations, but these data hold finished heat maps")
@@ -63,7 +64,16 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
         )
     if out.exists():
         raise SystemExit(f"{out}: exists already; choose another folder")
-    shutil.copytree(prepared, out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with new_folder(out) as folder:
+        making = folder / out.name
+        shutil.copytree(prepared, making)
+        _break(dataset, making, control, split, seed)
+        seal(making)
+        making.rename(out)
+
+
+def _break(dataset: PreparedDataset, out: Path, control: str, split: Split, seed: int) -> None:
     parts = [split.get(exam_id, "") for exam_id in dataset.exam_ids]
     if control == "views_mispaired":
         last = len(dataset.views) - 1
@@ -80,7 +90,6 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
     else:
         height, width = dataset.size
         shift_fixations(dataset, out, round(SHIFT * height), round(SHIFT * width))
-    seal(out)
 
 
 def another(groups: list[str], seed: int) -> np.ndarray:

@@ -46,7 +46,7 @@ def open_data(settings: StudySettings) -> StudyData:
     Raises:
         ConfigurationError: two data sets are one and the same, so that they are no independent units.
         DataError: a data set cannot be read, has other classes than the first, or a control has other exams than its
-            counterpart.
+            counterpart, or its whole content.
     """
     names = settings.data_names
     sets = dict(zip(names, map(PreparedDataset.open, settings.data_paths), strict=True))
@@ -79,7 +79,7 @@ def _check_units(sets: Mapping[str, PreparedDataset]) -> None:
 
 
 def _check_same_exams(system: SystemSettings, dataset: PreparedDataset, study: PreparedDataset) -> None:
-    """Raise DataError if a system's own data differ from the study's in exams, labels or patients."""
+    """Raise DataError if a system's own data differ from the study's in exams, labels or patients, or in nothing."""
     for name in ("exam_ids", "patient_ids", "classes"):
         if getattr(dataset, name) != getattr(study, name):
             raise DataError(
@@ -88,3 +88,8 @@ def _check_same_exams(system: SystemSettings, dataset: PreparedDataset, study: P
             )
     if (dataset.labels != study.labels).any():
         raise DataError(f"{dataset.root}: data of system '{system.name}': other labels than {study.root}")
+    if dataset.fingerprint == study.fingerprint:
+        raise DataError(
+            f"{dataset.root}: data of system '{system.name}': the content of {study.root}, nothing is changed; make "
+            "the control again, or leave data out of the system"
+        )

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from command_line import gazekit
 from tiny import SMALL, small_changes
 
 from gazekit.errors import Preempted
 from gazekit.modelling.build import build_model
+from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split, write_split
+from gazekit.prepared.verification import seal
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.folder import StudyFolder
 
@@ -217,10 +220,13 @@ def test_a_row_is_added_to_a_study_that_names_its_reference(finished, dataset, t
 @pytest.mark.usefixtures("undrawn")
 def test_a_system_keeps_the_data_it_began_with(finished, dataset, tmp_path):
     """One that is moved is the same; one with other content is not."""
-    for name in ("first", "moved", "other"):
-        shutil.copytree(dataset.root, tmp_path / name)
+    first = shutil.copytree(dataset.root, tmp_path / "first")
+    np.save(first / "images.npy", np.array(dataset.images)[:, ::-1])
+    seal(first)
+    for name in ("moved", "other"):
+        shutil.copytree(first, tmp_path / name)
     manifest = tmp_path / "other" / "dataset.json"
-    manifest.write_text(manifest.read_text().replace(dataset.fingerprint, "f" * 64))
+    manifest.write_text(manifest.read_text().replace(PreparedDataset.open(first).fingerprint, "f" * 64))
 
     def carried_out(name, code=0):
         text = study_toml(tmp_path, dataset, ROWS[0], head="folds = 2\nseeds = 1")

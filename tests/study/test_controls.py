@@ -76,6 +76,13 @@ def test_mispaired_views_keep_the_label_and_the_first_view(looked_at, tmp_path):
         assert source != i and looked_at.labels[source] == looked_at.labels[i]
 
 
+def test_a_control_that_was_not_finished_is_not_there(looked_at, tmp_path):
+    split = dict.fromkeys(looked_at.exam_ids, "train") | {looked_at.exam_ids[0]: "val"}
+    with pytest.raises(SystemExit, match="one exam alone is in the group 'val'"):
+        control(looked_at, tmp_path, "gaze_shuffled", split)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_exchanged_is_refused(tmp_path):
     """Views of which some have no gaze, whose flags would no longer be true, and an exam that is alone."""
     raw = make_folder(tmp_path / "raw", exams=12, without_gaze=5)

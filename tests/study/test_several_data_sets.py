@@ -263,6 +263,20 @@ def test_one_data_set_twice_is_refused(folder, tmp_path):
     assert "one and again have one content" in refused
 
 
+def test_a_control_in_which_nothing_is_changed_is_refused(folder, tmp_path):
+    shutil.copytree(folder / "two", tmp_path / "shuffled")
+    text = (
+        (folder / "STUDY.toml").read_text().replace('"controls/two"', json.dumps(str(tmp_path / "shuffled")))
+    )
+    for name in ("one", "two", "controls/one"):
+        text = text.replace(f'"{name}"', json.dumps(str(folder / name)))
+    (tmp_path / "STUDY.toml").write_text(text)
+    refused = gazekit("benchmark", tmp_path / "STUDY.toml", "--out", tmp_path / "out", code=3).stderr
+    [line] = refused.splitlines()
+    assert "shuffled: data of system 'control': the content of" in line and "nothing is changed" in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_results_and_studies_of_earlier_versions_are_read(tmp_path):
     values = made_result().to_json()
     for key in ("data_sets", "variance", "gates", "run_values"):
