@@ -5,8 +5,8 @@ import numpy as np
 ORDER, PLACE, SAMPLED_READER, DROPPED_VIEW, INTENSITY, MIXING, PERMUTED_LABELS = 0, 1, 2, 3, 4, 5, 8
 """Purposes in a training: order of the exams, affine map, reader of an exam, view to drop, grey values, share of mixup,
 order of permuted labels. Results depend on these numbers: a new purpose takes a new one."""
-CHECK_NOISE, CHECK_REMOVAL = 6, 7
-"""Purposes in a check of attention maps: noise on images, order of removed pixels."""
+CHECK_NOISE, CHECK_REMOVAL, CHECK_WEIGHTS = 6, 7, 10
+"""Purposes in a check of attention maps: noise on images, order of removed pixels, random weights."""
 PATCHES, HELD_OUT_PATCHES, PATCH_INTENSITY = 7, 8, 9
 """Purposes in a pre-training, which draws nothing of the others."""
 

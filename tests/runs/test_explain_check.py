@@ -22,13 +22,14 @@ from gazekit.measures.attention.removal import impute_blurred, removal_order, re
 from gazekit.measures.catalogue import CHECKS
 from gazekit.measures.evaluate import evaluate
 from gazekit.modelling.build import build_model
+from gazekit.modelling.randomised import layers_of
 from gazekit.prediction.changed_images import explain_changed
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.runs.explain_check import check, checked_maps
 from gazekit.runs.explain_check.check import check_explanations
-from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings
+from gazekit.runs.explain_check.checked_maps import ExplainCheckSettings, fresh_layers, fresh_seed
 from gazekit.runs.explain_check.file import CheckRow, ExplainCheck, read_explain_check
 from gazekit.runs.explain_check.words import find, statements
 from gazekit.runs.trained import Trained, open_trained
@@ -84,7 +85,7 @@ def test_random_weights_are_compared_as_a_slow_oracle_does(
 ) -> None:
     trained, found = all_checked
     own = trained.predict(dataset, "all").attention
-    torch.manual_seed(checked_maps._FRESH)
+    torch.manual_seed(fresh_seed(trained.facts.seed, 0, 0))
     fresh = build_model(trained.preset, registry, classes=2, size=dataset.size).eval()
     assert trained.attention_map is not None
     exams = checked_maps.exams_of_run(trained, dataset, np.arange(len(dataset)))
@@ -96,6 +97,31 @@ def test_random_weights_are_compared_as_a_slow_oracle_does(
     ]
     assert value(found, "cascade", "stage 1", "spearman") == pytest.approx(np.mean(rho), abs=1e-9)
     assert found.exams == 24 and found.patients == 12
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_random_weights_are_not_those_that_the_run_began_with(
+    trained: Trained, registry: Registry, dataset: PreparedDataset, seed: int
+) -> None:
+    run = replace(trained, facts=replace(trained.facts, seed=seed))
+    torch.manual_seed(seed)
+    begun = layers_of(build_model(run.preset, registry, classes=2, size=dataset.size))
+    own = [weights for modules in begun.values() for module in modules for weights in module.parameters()]
+    drawn = [fresh_layers(run, QUICK, draw) for draw in range(3)]
+    for fresh in drawn:
+        found = [
+            weights for modules in fresh.values() for module in modules for weights in module.parameters()
+        ]
+        assert len(found) == len(own)
+        for first, second in zip(own, found, strict=True):
+            assert len(first.unique()) == 1 or not torch.equal(first, second)  # a norm begins with ones
+
+
+def test_the_seed_of_random_weights_is_never_the_runs_and_one_that_torch_tells_apart() -> None:
+    seeds = {fresh_seed(7, seed, draw) for seed in range(20) for draw in range(20)}
+    assert len(seeds) == 400 and min(seeds) >= 0 and max(seeds) < 2**32 and 7 not in seeds
+    for seed in seeds:
+        assert all(fresh_seed(seed, other, draw) != seed for other in range(20) for draw in range(20))
 
 
 def test_agreement_with_gaze_is_that_of_the_evaluation(

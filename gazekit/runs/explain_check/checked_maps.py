@@ -14,7 +14,7 @@ from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.batches import Exams
 from gazekit.feeding.feed import prepared_exams
-from gazekit.feeding.random_numbers import CHECK_NOISE, CHECK_REMOVAL, random_generator
+from gazekit.feeding.random_numbers import CHECK_NOISE, CHECK_REMOVAL, CHECK_WEIGHTS, random_generator
 from gazekit.measures.attention.map_likeness import map_likeness
 from gazekit.measures.attention.removal import (
     area_under,
@@ -36,8 +36,8 @@ from gazekit.runs.explain_check.file import Values
 from gazekit.runs.trained import Trained
 
 Fill = Literal["linear", "blur"]
-_FRESH = 2**40
-"""Seeds of the random weights begin here: with the seed of the run they would be its own initial weights."""
+_SEEDS = 2**32
+"""Seeds that torch tells apart: it drops the higher bits on a CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,10 +293,23 @@ class CheckedMaps:
         }
 
 
+def fresh_seed(run: int, seed: int, draw: int) -> int:
+    """Return the seed of random weights: never that of the run, with which they would be its own initial weights.
+
+    Args:
+        run: seed of the run, in [0, 2³²).
+        seed: of the check.
+        draw: number of the random weights, from 0.
+    """
+    random = random_generator(seed=seed, purpose=CHECK_WEIGHTS, index=0, epoch=draw)
+    drawn = int(random.integers(_SEEDS - 1))
+    return drawn + (drawn >= run)
+
+
 def fresh_layers(trained: Trained, settings: ExplainCheckSettings, draw: int) -> Layers:
     """Make the layers of a run's preset with random weights, as at the start of a training without pre-training."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_FRESH + 1000 * settings.seed + draw)
+        torch.manual_seed(fresh_seed(trained.facts.seed, settings.seed, draw))
         model = build_model(trained.preset, trained.registry, **trained.facts.model_arguments())
         attention_map = build_attention_map(trained.preset, trained.registry)
     return layers_of(model, attention_map)
