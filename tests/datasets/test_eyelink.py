@@ -102,6 +102,41 @@ def test_calibration_lines_other_encodings_and_several_blocks(tmp_path):
     assert len(list(EyeLink().read(path))) == 1
 
 
+def damage_of(found):
+    """What the recordings say of damaged lines, each the same."""
+    (notes,) = {each.notes for each in found}
+    return notes
+
+
+def test_lines_whose_first_word_is_damaged_are_counted(tmp_path):
+    sample = "12\t 1.0\t 2.0\t 3.0\t...\n"
+    damaged = "MXG\t13 !V IMGLOAD FILL a.png\nx4\t 1.0\t 2.0\t 3.0\t...\nEFX L\t10\t20\t11\t1.0\t2.0\t3\n"
+    assert damage_of(read(tmp_path, START + sample)) == ()
+    (said,) = damage_of(read(tmp_path, START + sample + damaged + "MSG?16 TRIALID 2\n"))
+    assert said == (
+        "left out 4 lines whose type is damaged (the first: row 9, 'MXG'); gaze, or the name of an image, may be "
+        "missing; convert the EDF file again"
+    )
+    (said,) = damage_of(read(tmp_path, START.replace("START", "STARP") + START + sample))
+    assert "left out 1 line whose type is damaged (the first: row 5, 'STARP')" in said
+    (said,) = damage_of(read(tmp_path, "MSG\t1 TRIALID a\n" + START + sample + "MS\t14 TRIALID b\n" + sample))
+    assert "row 10, 'MS'" in said
+
+
+@real
+@pytest.mark.parametrize("path", sorted(REAL.glob("*.asc")), ids=lambda path: path.stem)
+def test_no_line_of_a_real_recording_is_taken_for_damaged(path):
+    assert all("damaged" not in note for each in EyeLink(eye="left").read(path) for note in each.notes)
+
+
+def test_further_lines_of_a_message_and_comments_are_not_taken_for_damaged(tmp_path):
+    text = (
+        START
+        + "MSG\t11 What did you see?\nThe lesion, and the\nother one; 2 of them\n# a comment\n>>>>>> END\n"
+    )
+    assert damage_of(read(tmp_path, text + "12\t 1.0\t 2.0\t 3.0\t...\n")) == ()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -151,6 +151,23 @@ def test_events_without_messages_are_of_the_stimulus_of_the_header(tmp_path):
     assert [(each.image, each.x.tolist()) for each in found] == [("a.avi", [10]), ("a.avi", [30])]
 
 
+def test_lines_whose_type_is_damaged_are_counted(tmp_path):
+    sound = "1000\tSMP\t1\t10\t20\n1200\tMSG\t1\t# Message: go\n"
+    assert one(write(tmp_path, ABOUT + LEFT + sound)).notes == ()
+    rows = "1500\tMS6\t1\t# Message: a.jpg\n2000\tSnP\t1\t2\t2\n2500\t\t1\t2\t2\n2700\tUE\t1\tkey\n"
+    found = one(write(tmp_path, ABOUT + LEFT + sound + rows + "3000\tSMP\t1\t10\t20\n"))
+    assert found.x.tolist() == [10, 10]
+    assert found.notes == (
+        "left out 3 lines whose type is damaged (the first: row 17, 'MS6'); gaze, or the name of an image, may be "
+        "missing; export the recording again",
+    )
+    rows = "Fixation L,1,1,500,2500,2000,10,20,4\nTrigger Line,1,2,3000,5\nSaccade R,1,1,0,1000,1000,3\n"
+    assert one(write(tmp_path, BEGAZE + rows)).notes == ()
+    rows += "FixatiXn L,1,2,2600,3500,900,10,20,4\nUserEven,1,1,4000,# Message: b.jpg\n"
+    (said,) = one(write(tmp_path, BEGAZE + rows)).notes
+    assert "left out 2 lines whose type is damaged (the first: row 23, 'FixatiXn L')" in said
+
+
 def test_of_the_two_files_of_a_gaze_one_is_read(tmp_path):
     gaze = write(tmp_path, ABOUT + LEFT + "1000\tSMP\t1\t10\t20\n", "P07 Samples.txt")
     events = write(tmp_path, BEGAZE + "Fixation L,1,1,500,2500,2000,10,20,4\n", "P07 Events.txt")

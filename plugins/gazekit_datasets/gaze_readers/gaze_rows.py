@@ -1,14 +1,18 @@
 """Turn rows of gaze tables into arrays, checked and ordered by time."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 from gazekit.reading.tables.table import Row
 from gazekit.records.arrays import Floats
@@ -22,6 +26,8 @@ Found = tuple[Recording, DataError | None]
 Values = tuple[float, ...]
 """Time in ms first, then the format's other values; NaN where lost."""
 
+_TYPE = 40
+"""Characters of a line's type that are looked at."""
 LARGEST = 1e18
 """Upper bound of any time, position or size that an eye tracker writes, in any unit."""
 
@@ -126,6 +132,56 @@ class Damage:
             if first < last_ms and (last > first_ms or first >= first_ms)
         )
         return next(inside, None)
+
+
+class DamagedTypes:
+    """Counts the lines of a file whose type is damaged, as ``M5G`` is for ``MSG``: nobody knows what they said.
+
+    Args:
+        known: the types of line that a file of the format has.
+    """
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self._known, self._count, self._first = known, 0, ""
+        self._goes_on = re.compile(rf"(?:{'|'.join(known)})[^A-Za-z]").match
+        self._looks_known = lru_cache(maxsize=1000)(self._compare)
+
+    def is_near(self, kind: str) -> bool:
+        """Whether an unknown type is a known one but for a character, or goes on after it, as where a tab is lost.
+
+        Other types mean nothing: a message may have several lines.
+        """
+        return self._looks_known(kind[:_TYPE])
+
+    def _compare(self, kind: str) -> bool:
+        return self._goes_on(kind) is not None or any(_is_one_off(kind, each) for each in self._known)
+
+    def add(self, row: int, kind: str) -> None:
+        """Count a line."""
+        self._first = self._first or f"row {row}, {visible(kind[:20])!r}"
+        self._count += 1
+
+    def notes(self, remedy: str) -> tuple[str, ...]:
+        """Return a remark on the lines counted, if there are any, and count anew."""
+        count, first = self._count, self._first
+        self._count, self._first = 0, ""
+        if not count:
+            return ()
+        return (
+            f"left out {counted(count, 'line')} whose type is damaged (the first: {first}); gaze, or the name of an "
+            f"image, may be missing; {remedy}",
+        )
+
+
+def _is_one_off(word: str, other: str) -> bool:
+    """Whether a character is changed, added or lost between two words that differ."""
+    if not -1 <= len(word) - len(other) <= 1:
+        return False
+    alike = 0
+    while word[alike : alike + 1] == other[alike : alike + 1] != "":
+        alike += 1
+    rest, its = word[alike:], other[alike:]
+    return rest[1:] == its[1:] or rest == its[1:] or rest[1:] == its
 
 
 def whole_rows(

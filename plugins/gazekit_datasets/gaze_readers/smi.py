@@ -16,6 +16,7 @@ from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_readers.gaze_rows import (
     NOTHING,
     Damage,
+    DamagedTypes,
     Found,
     Values,
     fixations,
@@ -31,6 +32,9 @@ SIDES = {"left": "L", "right": "R"}
 ENDINGS = {"samples": "Samples.txt", "fixations": "Events.txt"}
 TIME, TYPE, STIMULUS = "Time", "Type", "Stimulus"
 START, DURATION, LOCATION = "Start", "Duration", ("Location X", "Location Y")
+SAMPLE, MESSAGE = "SMP", "MSG"
+EVENTS = (*(f"{kind} {side}" for kind in ("Fixation", "Saccade", "Blink") for side in "LRB"), "UserEvent")
+"""Types of samples and messages, and of events. Events may be of further types, which say nothing about gaze."""
 _LONGEST = 2**16
 _HEAD = 2**14
 _PROGRAM = re.compile(rb"(?:\xef\xbb\xbf)?(?:## )?\[(?:iView|BeGaze)\]\s")
@@ -250,7 +254,8 @@ class SMI:
             if rows is None:
                 return replace(about, image=key[1] or None)
             t_ms, x, y = samples(((row, _mean(row, eyes)) for row in rows), path)
-            return replace(about, t_ms=t_ms, x=x, y=y, image=key[1] or None)
+            notes = looks.damaged.notes("export the recording again")
+            return replace(about, t_ms=t_ms, x=x, y=y, image=key[1] or None, notes=notes)
 
         looks = _Looks(path, header, names_images=False)
         names_images = any(looks.key(row)[1] for row in looks.rows() if not row.torn)
@@ -266,6 +271,7 @@ class SMI:
                 f"{about.source}: fixations of both eyes; expected those of one; set the reader's option eye to left "
                 "or right"
             )
+        about = replace(about, notes=events.notes)
         found = (
             events.by_image(about)
             if events.shown or events.lost
@@ -307,6 +313,7 @@ class _Looks:
     def __init__(self, path: Path, header: ExportHeader, *, names_images: bool) -> None:
         self._path, self._header, self._names_images = path, header, names_images
         self._number, self._image, self._trial = 0, "", ""
+        self.damaged = DamagedTypes((SAMPLE, MESSAGE))
 
     def key(self, row: Row) -> tuple[int, str]:
         """Return number and name of the image that the last row was on, the name empty if its trial names none.
@@ -327,11 +334,11 @@ class _Looks:
             if len(cells) < 4:
                 torn = f"{len(cells)} cells, {visible(text[:40])!r}; expected time, type, trial and more; export the "
                 yield Row(f"{self._path} row {line}", cells, {TIME: 0}, torn=f"{torn}recording again")
-            elif cells[1] == "MSG" and not has_column:
-                if image := _image_in(self._header.separator.join(cells[3:])):
+            elif cells[1] == MESSAGE:
+                if not has_column and (image := _image_in(self._header.separator.join(cells[3:]))):
                     self._number, self._image = self._number + 1, image
                     begun = named = True
-            elif cells[1] == "SMP":
+            elif cells[1] == SAMPLE:
                 row = self._header.as_row(self._path, line, cells)
                 if not row.torn:
                     image = self._image if named or cells[2] == self._trial else ""
@@ -342,6 +349,8 @@ class _Looks:
                     self._trial, self._image, named = cells[2], image, False
                 if row.torn or begun or not self._names_images:
                     yield row
+            elif self.damaged.is_near(cells[1]) or len(cells) >= len(self._header.columns):
+                self.damaged.add(line, cells[1])
 
 
 @dataclass(slots=True)
@@ -355,6 +364,7 @@ class _Events:
         lost: images of which nobody can say when they appeared, with the fault.
         damage: when rows were written that cannot be read.
         sides: of the eyes.
+        notes: remarks on how the file was read.
     """
 
     fixations: dict[str, list[tuple[Row, Values]]] = field(default_factory=dict)
@@ -363,11 +373,13 @@ class _Events:
     lost: list[tuple[str, DataError]] = field(default_factory=list)
     damage: Damage = field(default_factory=Damage)
     sides: set[str] = field(default_factory=set)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: Path, header: ExportHeader, sides: Sequence[str]) -> "_Events":
         """Read them. Raises: DataError."""
         found, before, torn = cls(), None, None
+        damaged = DamagedTypes(EVENTS)
         for number, text in _lines(path):
             cells = header.cells(text)
             if number <= header.row:
@@ -376,6 +388,8 @@ class _Events:
                 found._show(image, _event(path, number, cells))
             side = cells[0].removeprefix("Fixation ") if cells[0].startswith("Fixation ") else ""
             if side not in sides:
+                if cells[0] not in EVENTS and damaged.is_near(cells[0]):
+                    damaged.add(number, cells[0])
                 continue
             found.sides.add(side)
             row = header.as_row(path, number, cells)
@@ -390,6 +404,7 @@ class _Events:
                 if before is not None:
                     found.faults.setdefault(before, fault)
         found.shown.sort(key=lambda each: each[0])
+        found.notes = damaged.notes("export the recording again")
         if torn is not None and before is None:
             raise torn
         return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -106,7 +107,7 @@ class EyeLink:
             for trial in self._trials(path, survey):
                 has_begun = has_begun or not trial.onset
                 for recording in trial.recordings(path, self.shown, self.variables, doubt):
-                    yield recording, trial.fault
+                    yield replace(recording, notes=(*recording.notes, *survey.damage)), trial.fault
 
         def nothing(path: Path) -> DataError:
             return DataError(f"{path}: {self._why_none(path, survey, has_begun)}")

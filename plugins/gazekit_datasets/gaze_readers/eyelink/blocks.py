@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit_datasets.gaze_readers.eyelink.fixations import FoundFixation
-from gazekit_datasets.gaze_readers.eyelink.lines import Line, lines
+from gazekit_datasets.gaze_readers.eyelink.lines import TYPES, Line, lines
 from gazekit_datasets.gaze_readers.eyelink.trials import Display, Stretch
+from gazekit_datasets.gaze_readers.gaze_rows import DamagedTypes
 
 SIDES = ("left", "right")
 _SIDE = {"L": "left", "R": "right"}
@@ -34,6 +35,7 @@ class Survey:
         resolutions: block number → pixels per degree, mean of both axes.
         display: the screen, as its first coordinates say; images may be named before. None if the file has none.
         own: first word of the experiment's messages → blocks it occurs in, by the last ``START`` above.
+        damage: a remark on lines whose first word is damaged, if there are any.
     """
 
     has_trials: bool
@@ -42,6 +44,7 @@ class Survey:
     resolutions: dict[int, float | None]
     display: Display | None
     own: dict[str, frozenset[int]]
+    damage: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: Path, trial_message: str) -> "Survey":
@@ -51,6 +54,7 @@ class Survey:
         has_fixations, display = False, None
         sides: set[str] = set()
         own: dict[str, set[int]] = {}
+        damaged, is_open = DamagedTypes(TYPES), False
         for line in lines(path, samples=False, trial_message=trial_message):
             kind = line.words[0]
             if kind == "MSG":
@@ -66,9 +70,20 @@ class Survey:
             elif kind == "END":
                 with suppress(DataError):  # of the trial, when this line is followed
                     resolutions[block] = resolution_of(line)
+            elif _is_damaged(line, damaged, is_open=is_open):
+                damaged.add(line.row, kind)
             block += kind == "START"
+            is_open = kind == "START" or (is_open and kind != "END")
         words = {word: frozenset(blocks) for word, blocks in own.items()}
-        return cls(has_trials, has_fixations, frozenset(sides), resolutions, display, words)
+        return cls(
+            has_trials,
+            has_fixations,
+            frozenset(sides),
+            resolutions,
+            display,
+            words,
+            damaged.notes("convert the EDF file again"),
+        )
 
     def doubt_about(self, blocks: set[int], trial_message: str) -> str | None:
         """Warn about a recording of several blocks with the experiment's messages among them; else None."""
@@ -82,6 +97,16 @@ class Survey:
             f"'{likely[:40]}' among them, and no message '{trial_message}' parts them; if that begins a trial, "
             f"--set trial_message={likely[:40]}"
         )
+
+
+def _is_damaged(line: Line, damaged: DamagedTypes, *, is_open: bool) -> bool:
+    """Say whether a line lacks a first word of EyeLink's, and looks like a line that has one, or like a sample."""
+    kind, *rest = line.words
+    if kind in TYPES or line.is_indented:
+        return False
+    if is_open and len(rest) >= 3 and all(re.fullmatch(r"-?\d+(\.\d+)?|\.", word) for word in rest[:2]):
+        return True
+    return damaged.is_near(kind)
 
 
 def resolution_of(line: Line) -> float | None:

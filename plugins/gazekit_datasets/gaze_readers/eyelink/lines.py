@@ -13,6 +13,11 @@ LONGEST_LINE = 2**16
 """Limit in bytes; EyeLink's messages have at most 260 characters."""
 TRIAL = "TRIALID"
 """Default beginning of the message that starts a trial."""
+TYPES = (
+    *("MSG", "START", "END", "SAMPLES", "EVENTS", "PRESCALER", "VPRESCALER", "PUPIL", "INPUT", "BUTTON"),
+    *("SFIX", "EFIX", "SSACC", "ESACC", "SBLINK", "EBLINK"),
+)
+"""First words of the lines that edf2asc writes, beside samples, which begin with their time."""
 _HEADER = re.compile(rb"(\xef\xbb\xbf)?\*\* .*EDF_FILE", re.DOTALL)
 _OFFSET = re.compile(r"^[-+]?\d+\s+(?=\S)")
 
@@ -25,12 +30,14 @@ class Line:
         path, row: its position; the first line of the file is row 1.
         words: of the line; a message is one word, without a preceding offset.
         trial_message: how the messages begin that begin a trial.
+        is_indented: as only the further lines of the tracker's messages are.
     """
 
     path: Path
     row: int
     words: list[str]
     trial_message: str = TRIAL
+    is_indented: bool = False
 
     @property
     def message(self) -> str:
@@ -106,7 +113,7 @@ def lines(path: Path, *, samples: bool = True, trial_message: str = TRIAL) -> It
                     continue
                 words = _words(raw)
                 if words:
-                    yield Line(path, row, words, trial_message)
+                    yield Line(path, row, words, trial_message, raw[:1].isspace())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected an EyeLink ASC file") from None
 
