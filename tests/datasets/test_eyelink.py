@@ -143,7 +143,7 @@ def test_further_lines_of_a_message_and_comments_are_not_taken_for_damaged(tmp_p
         ("", "no samples in the file"),
         (START, "no samples in the file"),
         (START + "12\t 1.0\t 2.0\n", "row 8: a sample of 3 cells after SAMPLES names left"),
-        (START + "12\n", "row 8: a sample of 1 cells"),
+        (START + "12\n", "row 8: a sample of 1 cell after"),
         (START.replace("\tLEFT\tRATE", "\tRATE") + "12\t1\t2\t3\t...\n", "the eye recorded is not named"),
         (START.replace("LEFT", "RIGHT") + "12\t1\t2\t3\t...\n", None),
         (

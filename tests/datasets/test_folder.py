@@ -270,7 +270,7 @@ def test_where_no_table_is_the_next_step_is_named(tmp_path):
         (GOOD + ROWS.replace("train", ""), "row 2: split is ''"),
         (GOOD + ROWS.replace("right", "up"), "row 3: laterality is 'up'; expected L, R"),
         (GOOD + "a,p1,1,train\n", "row 2: 4 cells; expected 9"),
-        (GOOD + '"a,p1', "not a row of a text table .*; check its quotes"),
+        (GOOD + '"a,p1', "not a row of a text table: .*; check its quotes"),
     ],
 )
 def test_a_faulty_table_is_one_clear_line_with_file_and_row(tmp_path, text, expected):

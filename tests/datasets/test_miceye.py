@@ -124,7 +124,7 @@ def test_a_row_cut_off_after_its_image_costs_that_image_and_one_before_it_the_fi
     assert (good.fault, bad.image) == (None, "D:\\b.png")
     assert bad.fault == "row 2: 3 cells; expected path;class;gaze;boxes;point of MicEye"
     path.write_text(whole + "D:\\b.p")
-    with pytest.raises(DataError, match="row 2: 1 cells; expected"):
+    with pytest.raises(DataError, match="row 2: 1 cell; expected"):
         list(MicEye().read(path))
 
 

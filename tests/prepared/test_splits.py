@@ -237,7 +237,7 @@ def test_a_split_survives_its_file(tmp_path):
     [
         ("exam_id,part\ne0,train\n", "no column split; the file has exam_id, part"),
         ("exam_id,split\ne0,train\ne0,test\n", "row 3: exam_id 'e0' comes again, first in row 2"),
-        ("exam_id,split\ne0\n", "row 2: 1 cells; expected 2"),
+        ("exam_id,split\ne0\n", "row 2: 1 cell; expected 2"),
         ("", "the first row is empty"),
     ],
 )

@@ -46,11 +46,26 @@ def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
         ("\n\n", "the first row is empty"),
         ("a,b,a\n1,2,3\n", "column 'a' comes twice"),
         ("a,c\n1,2\n", "no column b; the file has a, c"),
-        ("a,b\n1,2\n1\n", "row 3: 1 cells; expected 2"),
+        ("a,b\n1,2\n1\n", "row 3: 1 cell; expected 2"),
         ("a,b\n1,2,3\n", "row 2: 3 cells; expected 2"),
-        ('a,b\n1,2\n"1,2\n3,4\n', "row .*: not a row of a text table"),
-        ("a,b\n1," + "9" * 200_000 + "\n", "row 2: not a row of a text table"),
-        ('"a","b"\n"1\n1",2\n3,"4"5\n6,7\n', "row 4: not a row of a text table"),
+        (
+            'a,b\n1,2\n"1,2\n3,4\n5,6\n',
+            r"row 3: not a row of a text table: a quote opens a cell that ends only with the table \(up to row 5\); "
+            r'check its quotes: each opens or closes a cell, and within one it is written twice \(""\)$',
+        ),
+        (
+            'a,b\n1,2\n"1,2\n3,"4"\n5,6\n',
+            "row 3: .*: a cell goes on after its closing quote in row 4; check its",
+        ),
+        (
+            'a,b\n1,2\n1,"2' + "\n3,4" * 100_000,
+            r"row 3: .* longer than 131072 .* \(up to row \d{5}\), as where a",
+        ),
+        (
+            "a,b\n1," + "9" * 200_000 + "\n",
+            "row 2: not a row of a text table: a cell is longer than 131072 char",
+        ),
+        ('"a","b"\n"1\n1",2\n3,"4"5\n6,7\n', "row 4: not a row of a text table: a cell goes on after its"),
         ("a" * 70_000, "the first line is longer"),
         (b"\x89PNG\r\n\0\0", "not a text table but an image; give the table"),
         (

@@ -124,7 +124,7 @@ def test_it_is_drawn_escaped_and_has_its_place_in_the_contents(tmp_path):
     [
         (Raises, "ZeroDivisionError: of &lt;nothing&gt;"),
         (Exits, "SystemExit: 3"),
-        (Crooked, "row 2 has 1 cells, and the table 2 columns"),
+        (Crooked, "row 2 has 1 cell, and the table 2 columns"),
         (Markup, "expected text, a ReportTable or a ReportFigure, got bytes"),
     ],
 )

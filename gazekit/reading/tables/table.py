@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from gazekit.disk.regular_file import require_regular_file
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -240,12 +241,15 @@ class Table:
             for _ in range(self.above):
                 next(lines, None)
             reader = _reader(lines, self.separator, quoted=self.quoted)
+            before = 0  # lines up to the last row that is whole
             try:
                 header = next(reader, [])
+                before = reader.line_num
                 for cells in reader:
+                    before = reader.line_num
                     if not any(cells):
                         continue
-                    where = f"{name} row {self.above + reader.line_num}"
+                    where = f"{name} row {self.above + before}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
                         cells.pop()  # a separator at the end of the rows but not of the header
                     if is_names_again(cells, header):
@@ -256,17 +260,36 @@ class Table:
                     if fault and not torn:
                         raise DataError(f"{where}: {fault}")
                     yield Row(where, cells, positions, commas, fault)
-            except (csv.Error, UnicodeError) as error:
-                taken = reader.line_num + isinstance(error, UnicodeError)  # which came before it was counted
-                where = f"{self.path} row {self.above + taken}"
-                raise DataError(f"{where}: not a row of a text table ({error}); check its quotes") from None
+            except UnicodeError as error:
+                where = f"{name} row {self.above + reader.line_num + 1}"  # the line is not counted yet
+                raise DataError(f"{where}: not text ({error}); copy it again from its source") from None
+            except csv.Error as error:
+                first, last = self.above + before + 1, self.above + reader.line_num
+                raise DataError(f"{name} row {first}: {_quotes_fault(error, first, last)}") from None
 
     def _cells_fault(self, count: int) -> str:
         named = len(self.columns) - self.unnamed
         return (
-            f"{count} cells; expected {named} like the first row; a cell that holds "
+            f"{counted(count, 'cell')}; expected {named} like the first row; a cell that holds "
             f"{_SEPARATOR_NAMES.get(self.separator, self.separator)} must stand in quotes"
         )
+
+
+def _quotes_fault(error: csv.Error, first: int, last: int) -> str:
+    """Say what is wrong with a row that begins in one line, if only a later one shows it."""
+    far = f" (up to row {last})" if last > first else ""
+    if "unexpected end" in str(error):
+        what = f"a quote opens a cell that ends only with the table{far}"
+    elif "field larger" in str(error):
+        what = (
+            f"a cell is longer than {csv.field_size_limit()} characters{far}, as where a quote is not closed"
+        )
+    else:
+        what = f"a cell goes on after its closing quote{f' in row {last}' if far else ''}"
+    return (
+        f"not a row of a text table: {what}; check its quotes: each opens or closes a cell, and within one it is "
+        'written twice ("")'
+    )
 
 
 def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> Table:
@@ -391,7 +414,9 @@ def _encoding(path: Path) -> str:
             is_valid = is_valid and _decodes(decoder, block)
         is_valid = is_valid and _decodes(decoder, b"", final=True)
     if not is_valid and marked is not None:
-        raise DataError(f"{path}: not valid {marked}; save it as text in UTF-8")
+        raise DataError(
+            f"{path}: not valid {marked}, as where it is cut off; copy it again, or save it as text in UTF-8"
+        )
     return (marked or "utf-8") if is_valid else "cp1252"
 
 

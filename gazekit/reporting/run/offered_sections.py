@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gazekit.contracts.report import ReportedRun, ReportFigure, ReportTable
+from gazekit.disk.wording import counted
 from gazekit.registry.component import Component, one_line
 from gazekit.registry.isolation import foreign_code
 from gazekit.reporting.page import Section
@@ -75,7 +76,7 @@ def _rows(table: ReportTable) -> Iterator[list[dict[str, Any]]]:
         cells = list(row)
         if len(cells) != len(table.columns):
             raise ValueError(
-                f"row {number} has {len(cells)} cells, and the table {len(table.columns)} columns"
+                f"row {number} has {counted(len(cells), 'cell')}, and the table {counted(len(table.columns), 'column')}"
             )
         yield [{"text": str(cell), "number": _is_number(cell)} for cell in cells]
 

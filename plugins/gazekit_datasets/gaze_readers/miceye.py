@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from gazekit.disk.regular_file import require_regular_file
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 from gazekit.records.arrays import Floats
 from gazekit.records.placement import shown_image
@@ -96,7 +97,7 @@ class MicEye:
         cells = line.rsplit(";", 4)  # a folder may contain a semicolon, the four last cells cannot
         if len(cells) != 5:
             raise DataError(
-                f"{path} row {number}: {len(cells)} cells; expected path;class;gaze;boxes;point of MicEye"
+                f"{path} row {number}: {counted(len(cells), 'cell')}; expected path;class;gaze;boxes;point of MicEye"
             )
         x, y, zoom = _gaze(cells[2], f"{path} row {number}")
         about: dict[str, Any] = {"image": cells[0].strip(), "reader": _reader(path)}

@@ -10,6 +10,7 @@ from typing import Literal
 
 from gazekit.disk.plain_text import visible
 from gazekit.disk.regular_file import require_regular_file
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 from gazekit.reading.tables.table import Row, is_missing
 from gazekit.records.recording import Recording, Shown
@@ -116,8 +117,8 @@ class ExportHeader:
         torn = ""
         if len(cells) != len(self.columns):
             torn = (
-                f"{len(cells)} cells; expected {len(self.columns)} like the columns in row {self.row}; export the "
-                "recording again"
+                f"{counted(len(cells), 'cell')}; expected {len(self.columns)} like the columns in row {self.row}; export "
+                "the recording again"
             )
         return Row(f"{path} row {row}", cells, positions, torn=torn)
 
@@ -332,8 +333,10 @@ class _Looks:
                 continue
             cells = self._header.cells(text)
             if len(cells) < 4:
-                torn = f"{len(cells)} cells, {visible(text[:40])!r}; expected time, type, trial and more; export the "
-                yield Row(f"{self._path} row {line}", cells, {TIME: 0}, torn=f"{torn}recording again")
+                torn = f"{counted(len(cells), 'cell')}, {visible(text[:40])!r}; expected time, type, trial and more; "
+                yield Row(
+                    f"{self._path} row {line}", cells, {TIME: 0}, torn=f"{torn}export the recording again"
+                )
             elif cells[1] == MESSAGE:
                 if not has_column and (image := _image_in(self._header.separator.join(cells[3:]))):
                     self._number, self._image = self._number + 1, image

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from gazekit.disk.own_files import FileKind, read_json
 from gazekit.disk.plain_text import visible
 from gazekit.disk.regular_file import require_regular_file
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 from gazekit.reading.tables.table import Row
 
@@ -102,7 +103,7 @@ def rows(path: Path, columns: Sequence[str], *, rest_in_last: bool = False) -> G
             torn = ""
             if len(cells) != len(columns) or "\0" in text:
                 torn = (
-                    f"{len(cells)} cells, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's Columns: "
+                    f"{counted(len(cells), 'cell')}, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's Columns: "
                     f"{visible(', '.join(columns))[:200]}"
                 )
             yield Row(where, cells, positions, torn=torn)

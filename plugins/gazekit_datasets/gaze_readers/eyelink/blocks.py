@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 from gazekit_datasets.gaze_readers.eyelink.fixations import FoundFixation
 from gazekit_datasets.gaze_readers.eyelink.lines import TYPES, Line, lines
@@ -211,7 +212,7 @@ class Block:
         """Add a sample to a stretch. Raises: DataError."""
         if not self.eyes or len(line.words) < 1 + 3 * len(self.eyes):
             raise line.error(
-                f"a sample of {len(line.words)} cells after SAMPLES names {' and '.join(self.eyes) or 'no eye'}; "
+                f"a sample of {counted(len(line.words), 'cell')} after SAMPLES names {' and '.join(self.eyes) or 'no eye'}; "
                 "expected the time and x, y, pupil per eye; convert the EDF file again"
             )
         t_ms, points = line.number(0, "the time"), []
