@@ -39,12 +39,12 @@ def free_memory() -> float:
 
 def choose_device(device: "str | torch.device") -> "torch.device":
     """Resolve ``auto`` to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
-    import torch
-
     name = str(device).removesuffix(":0")  # that of a tensor
     if name not in ("auto", "cpu", "cuda"):
         several = "; CUDA_VISIBLE_DEVICES chooses among several GPUs" if name.startswith("cuda:") else ""
         raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto{several}")
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json
+from gazekit.cli.options import Device, Json, Run
 from gazekit.machine import choose_device
 
 
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    run: Run,
     method: Annotated[
         Literal["temperature", "platt", "isotonic", "none"],
         typer.Option(

@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.options import existing_run
 
 
 def card(
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train, evaluated.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run directory of gazekit train, evaluated.", callback=existing_run)
+    ],
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="README.md in the run")
     ] = None,

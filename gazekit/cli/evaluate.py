@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Json, Part, part_of, refuse_options
+from gazekit.cli.options import Device, FormerPart, Json, Part, Run, part_of, refuse_options
 from gazekit.machine import choose_device
 
 
 def evaluate(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    run: Run,
     data: Annotated[
         Path | None, typer.Option(help="Prepared data set.", show_default="the one that was trained on")
     ] = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, Part
+from gazekit.cli.options import Device, Json, Part, Run, existing_run
 from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def explain_check(
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    run: Run,
     data: Annotated[
         Path | None, typer.Option(help="Prepared data set.", show_default="the one that was trained on")
     ] = None,
@@ -22,7 +22,8 @@ def explain_check(
     random_labels: Annotated[
         Path | None,
         typer.Option(
-            help="Run to compare with: the same preset and split, trained with --set training.labels=permuted."
+            help="Run to compare with: the same preset and split, trained with --set training.labels=permuted.",
+            callback=existing_run,
         ),
     ] = None,
     exams: Annotated[

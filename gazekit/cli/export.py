@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.options import Run
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    run: Run,
     form: Annotated[
         Literal["onnx", "torch-export"], typer.Option("--format", help="torch-export writes a .pt2 file.")
     ] = "onnx",

@@ -1,6 +1,7 @@
-"""The options ``--part``, ``--device`` and ``--json``, and those that hold for some inputs only."""
+"""The argument ``RUN``, ``--part``, ``--device`` and ``--json``, and options that hold for some inputs only."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -14,6 +15,16 @@ Part = Annotated[
 ]
 FormerPart = Annotated[PartName | None, typer.Option("--split", hidden=True)]
 """The name of ``--part`` until 0.1."""
+
+
+def existing_run(path: Path | None) -> Path | None:
+    """Return a run directory that is there, if one is given; torch is not imported. Raises: DataError."""
+    from gazekit.runs.directory import RunDirectory
+
+    return None if path is None else RunDirectory.open(path).path
+
+
+Run = Annotated[Path, typer.Argument(help="Run directory of gazekit train.", callback=existing_run)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")]
 

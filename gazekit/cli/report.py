@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Part, part_of, refuse_options
+from gazekit.cli.options import Device, FormerPart, Part, existing_run, part_of, refuse_options
 from gazekit.machine import choose_device
 
 _OF_RUNS = (
@@ -32,7 +32,9 @@ def report(
     ],
     without: Annotated[
         Path | None,
-        typer.Option(help="Run on the same data to compare with, e.g. without gaze supervision."),
+        typer.Option(
+            help="Run on the same data to compare with, e.g. without gaze supervision.", callback=existing_run
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -99,6 +101,7 @@ def report(
         if page.newer:
             console.warn(newer_in_words(page.newer, str(run)))
     else:
+        existing_run(run)
         from gazekit.cli.gaze.options import options_of
         from gazekit.errors import ConfigurationError
         from gazekit.reporting.drawing.originals.files import find_originals

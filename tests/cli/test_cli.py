@@ -63,6 +63,24 @@ def test_help_is_light_and_names_every_command() -> None:
         assert command in finished.stdout
 
 
+def test_a_missing_run_is_reported_before_torch_is_imported(tmp_path: Path, run: Path) -> None:
+    none = str(tmp_path / "none")
+    names = ("evaluate", "calibrate", "explain-check", "export", "card", "report", "predict")
+    lines = [[name, none] for name in names]
+    lines += [["report", str(run), "--without", none], ["explain-check", str(run), "--random-labels", none]]
+    lines += [["predict", str(run), "x.png", "--ensemble", none]]
+    code = (
+        "import sys\nfrom gazekit.cli.main import main\n"
+        f"for line in {lines!r}:\n"
+        "    sys.argv = ['gazekit', *line]\n"
+        "    try:\n        main()\n    except SystemExit as ended:\n        assert ended.code == 3, line\n"
+        "    assert 'torch' not in sys.modules, line\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"{none}: not a run directory") == len(lines)
+
+
 def test_results_are_printed_in_an_encoding_that_lacks_their_characters() -> None:
     encoded = os.environ | {"PYTHONIOENCODING": "latin-1:strict"}
     command = [sys.executable, "-m", "gazekit", "presets", "show", "mammonet"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, refuse_options
+from gazekit.cli.options import Device, Run, existing_run, refuse_options
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
 from gazekit.cli.predict.pictures import Style, Wanted, write_files
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def predict(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    run: Run,
     images: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -103,6 +103,8 @@ def predict(
     """
     _refuse_orphans(context)
     runs, inputs = _runs(run, ensemble or [], images or [])
+    for each in runs:
+        existing_run(each)
     _check_inputs(inputs, stdin=stdin, alone=not (overlays or dicom_out or as_json or form != "table"))
     if not _is_prepared(inputs):
         from gazekit.reading.parallel import start_ahead

@@ -117,8 +117,8 @@ class ExportHeader:
         torn = ""
         if len(cells) != len(self.columns):
             torn = (
-                f"{counted(len(cells), 'cell')}; expected {len(self.columns)} like the columns in row {self.row}; export "
-                "the recording again"
+                f"{counted(len(cells), 'cell')}; expected {len(self.columns)} like the columns in row {self.row}; "
+                "export the recording again"
             )
         return Row(f"{path} row {row}", cells, positions, torn=torn)
 

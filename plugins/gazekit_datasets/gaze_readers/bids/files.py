@@ -103,8 +103,8 @@ def rows(path: Path, columns: Sequence[str], *, rest_in_last: bool = False) -> G
             torn = ""
             if len(cells) != len(columns) or "\0" in text:
                 torn = (
-                    f"{counted(len(cells), 'cell')}, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's Columns: "
-                    f"{visible(', '.join(columns))[:200]}"
+                    f"{counted(len(cells), 'cell')}, {visible(text[:40])!r}; expected {len(columns)}, as the sidecar's "
+                    f"Columns: {visible(', '.join(columns))[:200]}"
                 )
             yield Row(where, cells, positions, torn=torn)
 

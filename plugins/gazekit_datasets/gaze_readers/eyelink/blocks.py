@@ -212,8 +212,9 @@ class Block:
         """Add a sample to a stretch. Raises: DataError."""
         if not self.eyes or len(line.words) < 1 + 3 * len(self.eyes):
             raise line.error(
-                f"a sample of {counted(len(line.words), 'cell')} after SAMPLES names {' and '.join(self.eyes) or 'no eye'}; "
-                "expected the time and x, y, pupil per eye; convert the EDF file again"
+                f"a sample of {counted(len(line.words), 'cell')} after SAMPLES names "
+                f"{' and '.join(self.eyes) or 'no eye'}; expected the time and x, y, pupil per eye; "
+                "convert the EDF file again"
             )
         t_ms, points = line.number(0, "the time"), []
         for column, side in enumerate(self.eyes):
