@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from gazekit.disk.plain_text import visible
-from gazekit.disk.wrong_value import in_plain_words
+from gazekit.disk.wrong_value import in_plain_words, key_in_words
 from gazekit.errors import DataError
 
 Model = TypeVar("Model")
@@ -244,7 +244,7 @@ def _fields(error: pydantic.ValidationError) -> str:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    return f"{visible('.'.join(map(str, location)))[:_SHOWN]}: " if location else ""
+    return f"{visible(key_in_words(location))[:_SHOWN]}: " if location else ""
 
 
 def _expected(item: Any) -> str:

@@ -1,8 +1,9 @@
 """Say in plain words what pydantic found wrong with a value."""
 
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -89,6 +90,14 @@ def _too_short(item: Problem) -> Problem:
     return {**item, "type": "too_short", "loc": tuple(above), "ctx": {"min_length": position + 1}}
 
 
+def key_in_words(location: Iterable[int | str]) -> str:
+    """Join the parts of a key with points, and count the values of a list from 1: ``betas, value 2``."""
+    said = ""
+    for part in map(str, location):
+        said += f", value {int(part) + 1}" if part.isdecimal() and said else f"{'.' if said else ''}{part}"
+    return said
+
+
 def in_plain_words(problem: Problem) -> str:
     """Say what was expected of a value: ``expected a whole number``; or that it is missing."""
     kind, context = problem["type"], problem.get("ctx", {})
@@ -96,6 +105,8 @@ def in_plain_words(problem: Problem) -> str:
         return _WORDS[kind]
     if kind == "literal_error":
         return f"expected {context['expected']}"
+    if kind in _BOUNDS and _is_nan(problem["input"]):
+        return _WORDS["finite_number"]
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         bound = context[key]
@@ -103,6 +114,13 @@ def in_plain_words(problem: Problem) -> str:
         return f"expected {words} {counted(number, 'value') if kind.startswith('too_') else number}"
     said: str = problem["msg"].removeprefix("Value error, ")
     return said[:1].lower() + said[1:]
+
+
+def _is_nan(value: object) -> bool:
+    try:
+        return math.isnan(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def wrong_value(name: str, problem: Problem) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from gazekit.disk.wrong_value import in_plain_words, problems_of
+from gazekit.disk.wrong_value import in_plain_words, key_in_words, problems_of
 from gazekit.errors import ConfigurationError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.formats import AUTO, AnyFormat
@@ -109,7 +109,6 @@ def _fixation_settings(values: Mapping[str, Any]) -> FixationSettings:
         return pydantic.TypeAdapter(FixationSettings).validate_python(values)
     except pydantic.ValidationError as error:
         first = problems_of(error)[0]
-        name = ".".join(map(str, first["loc"]))
         raise ConfigurationError(
-            f"fixations.{name}: {in_plain_words(first)} (got {first['input']!r})"
+            f"fixations.{key_in_words(first['loc'])}: {in_plain_words(first)} (got {first['input']!r})"
         ) from None

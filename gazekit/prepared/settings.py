@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import pydantic
 
 from gazekit.disk.plain_text import visible
-from gazekit.disk.wrong_value import in_plain_words, problems_of
+from gazekit.disk.wrong_value import in_plain_words, key_in_words, problems_of
 from gazekit.errors import ConfigurationError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.reading.window import FIRST, parse_window
@@ -163,7 +163,7 @@ class PreparationSettings:
         except pydantic.ValidationError as error:
             first = problems_of(error)[0]
             raise ConfigurationError(
-                f"preparation.{visible('.'.join(map(str, first['loc'])))[:60]}: {in_plain_words(first)}"
+                f"preparation.{visible(key_in_words(first['loc']))[:60]}: {in_plain_words(first)}"
             ) from None
         return settings
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.disk.wording import counted
-from gazekit.disk.wrong_value import problems_of, wrong_value
+from gazekit.disk.wrong_value import key_in_words, problems_of, wrong_value
 from gazekit.errors import ConfigurationError
 from gazekit.presets.layers import (
     COMPONENT_KEYS,
@@ -285,8 +285,16 @@ def _explain(item: Any, merged: Layer) -> str:
     known = {*_keys(Preset), *map(".".join, (key for key in options if _is_option(key)))}
     if wrong[:2] == ("training", "groups"):  # of a part, whose name is the preset's own
         name, known = f"groups.{wrong[-1]}", {f"groups.{own}" for own in GroupSettings.model_fields}
+    if name in _OF_DATA:
+        return f"no such key; {_OF_DATA[name]}"
     near = did_you_mean(name, sorted(known))
     return f"no such key{near or '; gazekit presets show NAME lists all'}"
+
+
+_OF_DATA = {
+    "positive": "the positive class is chosen when the data are prepared: gazekit data prepare … --set positive=CLASS"
+}
+"""Keys that look like a preset's, and are of the data."""
 
 
 def _is_option(key: Key) -> bool:
@@ -312,7 +320,7 @@ def _where(merged: Layer, key: Key) -> str:
     origins = [
         leaf.origin for path, leaf in merged.items() if path[: len(key)] == key or path == key[: len(path)]
     ]
-    return f"{origins[-1]}: {'.'.join(key)}" if origins else ".".join(key)
+    return f"{origins[-1]}: {key_in_words(key)}" if origins else key_in_words(key)
 
 
 def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer) -> None:

@@ -21,6 +21,12 @@ from gazekit.records.raw_image import RawImage
 
 FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
 BIT_DEPTHS = (8, 10, 12, 14, 16)
+_CHANNELS = {
+    "LA": "grey and transparency",
+    "RGB": "red, green and blue",
+    "RGBA": "red, green, blue and transparency",
+}
+"""Pillow's modes and modes of a file → what their channels are."""
 _CONVERTED = ("P", "RGBA", "LA", "YCbCr", "LAB")
 """Pillow's modes whose channels are not grey, nor red, green and blue."""
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -229,8 +235,10 @@ def _check_all_bits_are_read(picture: ImageFile, path: Path) -> None:
         or (picture.format == "PPM" and _white(picture) > 255)
     )
     if is_deep:
+        mode = str(_coding(picture)).partition(";")[0] if picture.format == "PNG" else picture.mode
+        channels = _CHANNELS.get(mode, mode)
         raise DataError(
-            f"{path}: an image of 16 bits in several channels ({picture.mode}), of which only 8 bits could be read; "
+            f"{path}: an image of 16 bits in several channels ({channels}), of which only 8 bits could be read; "
             "save it as one channel (grey) of 16 bits, or as NPY"
         )
 

@@ -109,9 +109,12 @@ class Recording:
 
     @property
     def image_name(self) -> str | None:
-        """The image's name with the folder that it is in, ``P1/cc.png``, whichever system wrote its path."""
-        if self.image is None:
-            return None
+        """The image's name with the folder that it is in, ``P1/cc.png``, whichever system wrote its path.
+
+        An address (``https://…``) is left as it is.
+        """
+        if self.image is None or "://" in self.image:
+            return self.image
         path = PureWindowsPath(self.image)  # splits at both / and \
         return "/".join(path.parts[bool(path.anchor) :][-2:]) or self.image
 

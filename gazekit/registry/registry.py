@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pluggy
 
+from gazekit.disk.wrong_value import key_in_words
 from gazekit.errors import ConfigurationError, PluginError
 from gazekit.presets.layers import (
     Key,
@@ -160,7 +161,7 @@ class Registry:
         factory = component.value
         checked, problems = signature.validate(factory, options)
         if problems:
-            lines = "; ".join(f"'{key}': {message}" for key, message in problems)
+            lines = "; ".join(f"'{key_in_words(key.split('.'))}': {message}" for key, message in problems)
             raise ConfigurationError(f"{in_words(component.kind)} '{name}': {lines}")
         return factory(*signature.taken(factory, context), **checked)
 

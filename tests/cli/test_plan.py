@@ -51,6 +51,12 @@ def test_a_plan_from_a_study_names_the_size_and_its_curve(study):
     assert re.search(r"over \d+ resampled pilots of 40 patients", said.stderr)
 
 
+def test_a_difference_that_is_no_number_is_no_matter_of_bounds(study):
+    assert (
+        "expected a finite number (got 'nan')" in gazekit("plan", study, "--difference", "nan", code=2).stderr
+    )
+
+
 def test_what_is_no_pilot_is_named(study, tmp_path):
     expected = (
         "expected a study directory with --system and --reference, two runs, or a table of readers' scores"

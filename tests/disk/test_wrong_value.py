@@ -6,7 +6,7 @@ import pydantic
 import pytest
 from pydantic import Field
 
-from gazekit.disk.wrong_value import in_plain_words, problems_of, wrong_value
+from gazekit.disk.wrong_value import in_plain_words, key_in_words, problems_of, wrong_value
 
 
 class Table(pydantic.BaseModel):
@@ -39,6 +39,8 @@ def said(**values: Any) -> list[str]:
         ({"rate": "x"}, "rate: expected a number"),
         ({"rate": 0}, "rate: expected more than 0"),
         ({"rate": 1}, "rate: expected at most 0.5"),
+        ({"rate": float("nan")}, "rate: expected a finite number"),
+        ({"rate": "nan"}, "rate: expected a finite number"),
         ({"flag": "maybe"}, "flag: expected true or false"),
         ({"name": 5}, "name: expected a text"),
         ({"kind": "c"}, "kind: expected 'a' or 'b'"),
@@ -66,6 +68,11 @@ def test_lists_that_lack_values_are_a_problem_each() -> None:
         "inner.count: expected at least 1",
         "inner.widths: expected at least 4 values",
     ]
+
+
+def test_values_of_a_list_are_counted_from_one() -> None:
+    assert key_in_words(("training", "betas", 1)) == "training.betas, value 2"
+    assert key_in_words(("0", "weight")) == "0.weight"
 
 
 def test_a_list_written_with_bare_commas_is_shown_as_it_should_be():

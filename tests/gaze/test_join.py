@@ -24,6 +24,12 @@ def recording(**about):
 EXAMS = [exam("A", cc="img/a_cc.dcm", mlo="img/a_mlo.dcm"), exam("B", cc="img/b_cc.dcm"), exam("C")]
 
 
+def test_a_recording_names_the_folder_of_its_image_and_a_whole_address():
+    assert str(recording(image=r"C:\study\P1\cc.png")) == "gaze.csv (image P1/cc.png)"
+    for address in ("https://viewer.example/P1/cc.png?frame=1", "http://viewer.example"):
+        assert str(recording(image=address)) == f"gaze.csv (image {address})"
+
+
 def test_exam_and_view_join_and_the_rest_is_reported_on_both_sides():
     first, second = recording(exam_id="A", view="cc"), recording(exam_id="A", view="cc")
     stranger, wrong_view = recording(exam_id="Z", view="cc"), recording(exam_id="B", view="mlo")

@@ -214,6 +214,25 @@ def test_all_errors_at_once_with_file_and_key(registry: Registry, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (
+            "training.optimizer.betas=[0.9, 2]",
+            "--set: training.optimizer.betas, value 2: expected less than 1",
+        ),
+        ("backbone.widths=[4, 6, 0, 8]", "--set: backbone.widths, value 3: expected more than 0"),
+        ("positive=", "no such key; the positive class is chosen when the data are prepared"),
+    ],
+)
+def test_a_value_of_a_list_and_a_key_of_the_data_are_said_in_the_words_of_a_user(
+    registry: Registry, item: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        registry.preset("mammonet_small", overrides=["backbone.use=small_resnet", item])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("views = [", "not readable as TOML"),

@@ -147,11 +147,22 @@ def tiff(values, order="<", *, photometric):
     return start + directory + bytes(4) + bits * long + data
 
 
-@pytest.mark.parametrize("channels", [2, 3, 4])
-def test_sixteen_bits_of_several_channels_are_refused_and_not_read_as_eight(tmp_path, twelve_bit, channels):
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        (2, "grey and transparency"),
+        (3, "red, green and blue"),
+        (4, "red, green, blue and transparency"),
+    ],
+)
+def test_sixteen_bits_of_several_channels_are_refused_and_not_read_as_eight(
+    tmp_path, twelve_bit, channels, said
+):
     path = tmp_path / "a.png"
     path.write_bytes(png(np.stack([twelve_bit] * channels, axis=-1)))
-    with pytest.raises(DataError, match=r"16 bits in several channels .* save it as one channel"):
+    with pytest.raises(
+        DataError, match=rf"16 bits in several channels \({said}\), .* save it as one channel"
+    ):
         read_image(path)
     path.write_bytes(png(twelve_bit[..., None]))
     np.testing.assert_array_equal(read_image(path).stored, twelve_bit)

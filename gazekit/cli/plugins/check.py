@@ -8,6 +8,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.options import Json
+from gazekit.disk.wording import counted
 
 if TYPE_CHECKING:
     from gazekit.testing.check import Result
@@ -64,9 +65,8 @@ def check(
         found = _print(results)
     broken = sum(result.status == "failed" for result in found)
     unknown = sum(result.status == "not checked" for result in found)
-    console.note(
-        f"{distribution}: {len(found) - broken - unknown} promises kept, {broken} broken, {unknown} not checked"
-    )
+    kept = counted(len(found) - broken - unknown, "promise")
+    console.note(f"{distribution}: {kept} kept, {broken} broken, {unknown} not checked")
     if broken or not found:
         raise typer.Exit(1)
 

@@ -103,8 +103,8 @@ def predict(
     """
     _refuse_orphans(context)
     runs, inputs = _runs(run, ensemble or [], images or [])
-    for each in runs:
-        existing_run(each)
+    for path in runs:
+        existing_run(path)
     _check_inputs(inputs, stdin=stdin, alone=not (overlays or dicom_out or as_json or form != "table"))
     if not _is_prepared(inputs):
         from gazekit.reading.parallel import start_ahead
