@@ -37,6 +37,14 @@ def part_of(part: PartName, former: PartName | None) -> PartName:
     return former
 
 
+def say_given_twice(items: Sequence[str] | None) -> None:
+    """Warn of keys that ``--set``, or flags in the form of its items, give twice. Raises: ConfigurationError."""
+    from gazekit.presets.layers import given_twice
+
+    for said in given_twice(items or ()):
+        console.warn(said)
+
+
 def refuse_options(context: typer.Context, names: Sequence[str], what: str) -> None:
     """Raise ConfigurationError if one of these options was given; ``what``: the input that does not take them."""
     typed = [

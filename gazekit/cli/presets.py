@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Json
+from gazekit.cli.options import Json, say_given_twice
 from gazekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a resolved preset as TOML, with the origin of every value in a comment."""
+    say_given_twice(overrides)
     preset = console.registry().preset(name, config=config, environment=os.environ, overrides=overrides or ())
     if as_json:
         console.print_json("gazekit.preset/1", {"name": name, "preset": preset.model_dump(mode="json")})

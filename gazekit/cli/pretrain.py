@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device
+from gazekit.cli.options import Device, say_given_twice
 from gazekit.machine import choose_device
 
 
@@ -81,6 +81,7 @@ def pretrain(
     from gazekit.pretraining.settings import PretrainSettings
     from gazekit.training.signals import stop_on_signals
 
+    say_given_twice(overrides)
     registry = console.registry()
     chosen = registry.preset(preset, environment=os.environ, overrides=overrides or ())
     settings = PretrainSettings(

@@ -137,6 +137,21 @@ def override_layer(items: Iterable[str]) -> Layer:
     return layer
 
 
+def given_twice(items: Iterable[str]) -> list[str]:
+    """Say of each key that is given again with another value which one counts; a wrong value may be the other."""
+    before: Layer = {}
+    said = []
+    for item in items:
+        for key, new in override_layer([item]).items():
+            old = before.get(key, new)
+            if old.value != new.value:
+                said.append(
+                    f"{'.'.join(key)} is given twice: {old.value!r}, then {new.value!r}, which counts; give it once"
+                )
+            before[key] = new
+    return said
+
+
 def plain_options(items: Iterable[str], flag: str, *, form: str = "OPTION=VALUE") -> dict[str, Any]:
     """Parse the ``NAME=VALUE`` items of a command's option that sets no preset; a value is as in ``override_layer``.
 

@@ -168,6 +168,18 @@ def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
     assert "these keys differ: training.batch_size" in other.stderr
 
 
+def test_a_value_that_is_given_twice_is_named_with_the_one_that_counts(tmp_path: Path) -> None:
+    wrong = ("--set", "training.epochs=many")
+    said = "warning: training.epochs is given twice: 'many', then 3, which counts; give it once"
+    for again in (("--epochs", 3), ("--set", "training.epochs=3")):
+        train = ("train", "mammonet_small", "--data", tmp_path / "none", "--out", tmp_path / "run")
+        assert said in gazekit(*train, *wrong, *again, code=3).stderr
+    shown = gazekit("presets", "show", "mammonet_small", *wrong, "--set", "training.epochs=3")
+    assert said in shown.stderr and "epochs = 3" in shown.stdout
+    same = gazekit("presets", "show", "mammonet_small", *("--set", "training.epochs=3") * 2)
+    assert "given twice" not in same.stderr
+
+
 def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
     run: Path, dataset: PreparedDataset, tmp_path: Path
 ) -> None:

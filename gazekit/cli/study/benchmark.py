@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json
+from gazekit.cli.options import Device, Json, say_given_twice
 from gazekit.cli.study.options import Changes, Jobs, LauncherName
 from gazekit.machine import choose_device
 from gazekit.study.launch.launchers import device_of_runs
@@ -130,6 +130,7 @@ def benchmark(
         "tune": {"sampler": "tpe", **given} if tune else None,
         "system": [{"preset": name} for name in preset or ()],
     }
+    say_given_twice(changes)
     folder = StudyFolder(out or Path("studies") / (study.stem if study else "comparison"))
     flags = {key: value for key, value in flags.items() if value not in (None, [])}
     settings = _settings(folder, study, flags)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json
+from gazekit.cli.options import Device, Json, say_given_twice
 from gazekit.cli.study.options import Changes, Jobs, LauncherName
 from gazekit.study.launch.launchers import device_of_runs
 
@@ -66,6 +66,7 @@ def tune(
     from gazekit.study.tuning.tune import AskedTuning
     from gazekit.study.tuning.tune import tune as run
 
+    say_given_twice(changes)
     asked = AskedTuning(
         preset=preset,
         changes=changes or (),

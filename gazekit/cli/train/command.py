@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device
+from gazekit.cli.options import Device, say_given_twice
 from gazekit.cli.train.options import (
     Accumulate,
     AllowLeak,
@@ -124,6 +124,8 @@ def train(
             deterministic=deterministic,
         ),
     ]
+    if is_writer():
+        say_given_twice(overrides)
     layers = {"config": config, "environment": os.environ, "overrides": overrides}
     asked_for = [*(trackers or ()), *(["tensorboard"] if tensorboard else ())]
     with ExitStack() as stack:
