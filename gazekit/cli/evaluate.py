@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Json, Part, Run, part_of, refuse_options
+from gazekit.cli.options import Device, FormerPart, Json, Part, Run, WhichWeights, part_of, refuse_options
 from gazekit.machine import choose_device
 
 
@@ -17,10 +17,7 @@ def evaluate(
         Path | None, typer.Option(help="Prepared data set.", show_default="the one that was trained on")
     ] = None,
     part: Part = "test",
-    weights: Annotated[
-        Literal["selected", "last"],
-        typer.Option(help="Weights of the epoch that training selected (training.select), or of the last."),
-    ] = "selected",
+    weights: WhichWeights = "selected",
     per: Annotated[
         Literal["side", "patient"] | None,
         typer.Option(help="Also measure sides of patients, or patients, whose exams are pooled."),

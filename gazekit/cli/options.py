@@ -25,6 +25,12 @@ def existing_run(path: Path | None) -> Path | None:
 
 
 Run = Annotated[Path, typer.Argument(help="Run directory of gazekit train.", callback=existing_run)]
+WhichWeights = Annotated[
+    Literal["selected", "last"],
+    typer.Option(
+        "--weights", help="Weights of the epoch that training selected (training.select), or of the last."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")]
 

@@ -1,5 +1,6 @@
 """The command line as a user meets it: results, errors of one line, exit codes, nothing heavy for --help."""
 
+import csv
 import io
 import json
 import os
@@ -199,6 +200,14 @@ def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
     last = gazekit("evaluate", out, "--weights", "last", "--part", "val")
     assert "weights of epoch 2: the last epoch" in last.stderr
     assert (out / "evaluation_val_last.json").exists() and not (out / "evaluation_val.json").exists()
+    new = gazekit("predict", out, dataset.root, "--weights", "last", "--format", "csv")
+    assert "run: weights of epoch 2: the last epoch" in new.stderr
+    predicted = {row["exam"]: row for row in csv.DictReader(io.StringIO(new.stdout))}
+    with (out / "predictions_val_last.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert float(predicted[row["exam_id"]]["p_malignant"]) == pytest.approx(
+                float(row["p_malignant"]), abs=2e-6
+            )
 
 
 @pytest.mark.parametrize(

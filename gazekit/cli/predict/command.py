@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Run, existing_run, refuse_options
+from gazekit.cli.options import Device, Run, WhichWeights, existing_run, refuse_options
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
 from gazekit.cli.predict.pictures import Style, Wanted, write_files
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.records.refused import Refused
+    from gazekit.runs.selection import Which
     from gazekit.runs.trained import Trained
 
 
@@ -43,6 +44,7 @@ def predict(
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over the flips and rotations of the training.")
     ] = False,
+    weights: WhichWeights = "selected",
     overlays: Annotated[
         Path | None,
         typer.Option(
@@ -115,7 +117,7 @@ def predict(
     from gazekit.training.signals import ended_by_sigterm
 
     wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
-    trained = _open(runs, choose_device(device), explained=bool(overlays))
+    trained = _open(runs, choose_device(device), which=weights, explained=bool(overlays))
     explain = bool(overlays or dicom_out)
     members = [each.as_member(tta=tta) for each in trained]
     settings = _settings(trained, bit_depth)
@@ -263,16 +265,20 @@ def _check_inputs(inputs: list[Path], *, stdin: bool, alone: bool) -> None:
         )
 
 
-def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
-    """Open the runs, and say how they are calibrated.
+def _open(runs: list[Path], device: "torch.device", *, which: "Which", explained: bool) -> "list[Trained]":
+    """Open the runs, and say of which epoch their weights are, unless selected, and how they are calibrated.
 
     Raises:
         ConfigurationError: they were trained differently, or have no attention map to draw.
     """
     from gazekit.runs.trained import check_ensemble, each_once, open_trained
 
-    opened = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
+    opened = [
+        open_trained(path, console.registry(), device, which=which, report=console.warn) for path in runs
+    ]
     trained = each_once(opened, console.note)
+    for each in trained if which != "selected" else ():
+        console.note(f"{each.run.path.name}: weights of epoch {each.weights.epoch}: {each.weights.why}")
     check_ensemble(trained)
     if explained and not any(each.attention_map for each in trained):
         raise ConfigurationError(
