@@ -12,6 +12,7 @@ from gazekit.reading.identifying.name_words import NamedFile, stem
 _SHORTEST = 4
 """Fewest letters and digits of a value that is also sought inside words; shorter values match whole words only."""
 _LONGEST = 80
+_SIDES = ("l", "r", "left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def name_exams(exams: Sequence[Nameable]) -> list[str]:
 
     This is the patient's public name with the side; else the part that the file names share, or the file names joined
     by ``+``, without the patient information in the headers. Where exams share a name, the folders of files without
-    headers are added if they differ, then the sides of those that still share one.
+    headers are added if they differ, then the sides of those that still share one. A file whose name says no more
+    than view and side is named after its folder.
     If nothing is left, or several exams would still share a name, it is the exam's number, with its side if sides
     differ: ``exam-0001_L``.
     """
@@ -86,9 +88,10 @@ def _name(exam: Nameable) -> str:
         return _joined(exam.pseudonym, exam.side)
     common = {file.exam for file in exam.files}
     if len(common) == 1 and all(file.view for file in exam.files):
-        return _without(exam.files[0].rest, exam.naming) or (
-            "" if exam.has_headers else exam.files[0].path.parent.name
-        )
+        rest, folder = _without(exam.files[0].rest, exam.naming), exam.files[0].path.parent.name
+        if exam.has_headers:
+            return rest
+        return folder if rest.casefold() in ("", *_SIDES) else rest
     rests = [_without(stem(file.path), exam.naming) for file in exam.files]
     return "+".join(sorted({rest for rest in rests if rest}))
 

@@ -653,18 +653,21 @@ def test_a_link_to_nothing_costs_the_exam_of_its_name_alone(tmp_path: Path) -> N
 def test_names_of_exams_are_told_apart_by_folders_and_else_numbered(tmp_path: Path) -> None:
     for patient in ("P1", "P2"):
         for view in VIEWS:
-            image(tmp_path / "png" / patient / f"left_{view}.png")
+            image(tmp_path / "png" / patient / f"scan_{view}.png")
             dicom(tmp_path / "dicom" / patient / f"left_{view}.dcm", patient, "L", view.upper())
-    assert [exam.key for exam in grouped([tmp_path / "png"]).exams] == ["P1_left", "P2_left"]
+    assert [exam.key for exam in grouped([tmp_path / "png"]).exams] == ["P1_scan", "P2_scan"]
     # an archive may call a folder by the patient
     assert [exam.key for exam in grouped([tmp_path / "dicom"]).exams] == ["exam-0001", "exam-0002"]
 
 
-def test_both_breasts_in_files_called_by_side_and_view_are_told_apart_by_their_sides(tmp_path: Path) -> None:
+@pytest.mark.parametrize("between", ["", "_"])
+def test_both_breasts_in_files_called_by_side_and_view_are_told_apart_by_their_sides(
+    tmp_path: Path, between: str
+) -> None:
     """They were exam-0001 and exam-0002, and nobody could say which breast is which."""
     for patient in ("P1", "P2"):
         for side, view in itertools.product("LR", ("CC", "MLO")):
-            image(tmp_path / "png" / patient / f"{side}{view}.png")
+            image(tmp_path / "png" / patient / f"{side}{between}{view}.png")
             dicom(tmp_path / "dicom" / patient / f"{side}{view}.dcm", patient, side, view)
 
     def keys(folder: str) -> list[str]:
@@ -683,7 +686,9 @@ def test_breasts_of_two_folders_are_told_apart_by_the_folders_and_not_by_their_s
     assert [exam.key for exam in grouped([tmp_path]).exams] == ["P1_scan", "P2_scan"]
 
 
-@pytest.mark.parametrize("names", [("cc", "mlo"), ("LCC", "LMLO")])
+@pytest.mark.parametrize(
+    "names", [("cc", "mlo"), ("LCC", "LMLO"), ("L_CC", "L_MLO"), ("left_cc", "left_mlo")]
+)
 def test_an_exam_whose_files_are_called_by_their_views_is_called_by_its_folder(
     tmp_path: Path, names: tuple[str, str]
 ) -> None:
