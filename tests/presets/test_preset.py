@@ -386,7 +386,7 @@ def test_an_option_that_lacks_values_of_its_list_is_one_problem(registry: Regist
     [
         ("backbone.pretrained=never", "pretrained: expected true or false, or 'auto' (got 'never')"),
         ("training.exams_on_device=never", "expected 'auto', or true or false (got 'never')"),
-        ("data.dataset.findings=[0, 1]", "data.dataset.findings.0: expected at least 1 (got 0)"),
+        ("data.dataset.findings=[0, 1]", "data.dataset.findings, value 1: expected at least 1 (got 0)"),
     ],
 )
 def test_a_wrong_value_is_one_problem_with_its_origin(
