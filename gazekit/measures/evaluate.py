@@ -1,39 +1,30 @@
 """Evaluate predictions: classification, agreement of attention with gaze, localisation, each with its interval."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.attention.localisation import localisation
-from gazekit.measures.attention.resizing import resize_bilinear
 from gazekit.measures.catalogue import CLASS_GROUP, READER_GROUP
 from gazekit.measures.classification.metrics import classification_metrics
 from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.classification.threshold import called_class
-from gazekit.measures.gaze.agreement import fixation_measures, heat_map_measures
-from gazekit.measures.gaze.looked_at import LookedAt, heat_maps_of
-from gazekit.measures.gaze.observer_ceiling import observer_ceiling, share_interval
-from gazekit.measures.gaze.scanpath import predicted_scanpath, scanpath_similarity, untimed
+from gazekit.measures.gaze.looked_at import LookedAt
+from gazekit.measures.gaze.observer_ceiling import share_interval
+from gazekit.measures.images import MeasuredImages, MeasureOfImage
 from gazekit.measures.offered import OfferedMetrics, measure_offered
 from gazekit.measures.statistics.intervals import INTERVAL_METHOD, Interval, mean_intervals
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.records.arrays import Array, Floats, Integers
+from gazekit.records.arrays import Floats, Integers
 
 INTERVALS = (
     f"{INTERVAL_METHOD}; Student's t for likelihood ratios, calibration intercept and slope of two classes"
 )
 """How the intervals of an evaluation are made, in words."""
 Metrics = dict[str, dict[str, Interval]]
-_Values = dict[str, float | tuple[float, float]]
-"""Measure → value on one image; of a share, the score and the ceiling, which are divided at the end."""
-_MOST_READERS = 12
-"""Readers who are measured one by one (ours); of more the mean alone."""
-_WITH_CEILING = ("nss", "information_gain")
 _SHARES = ("pointing_game",)
 """Measures that say whether something holds of an exam."""
 
@@ -82,82 +73,21 @@ def evaluate(
     }
     measured |= _of_targets(dataset, predictions, metrics or {}, resamples=resamples)
     views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
-    looked = LookedAt.of(dataset, indices.tolist(), views)
+    images = MeasuredImages(dataset, LookedAt.of(dataset, indices.tolist(), views))
 
-    of_readers: dict[tuple[int, str], dict[str, _Values]] = {}
-    on_images: dict[tuple[int, str], _Values] = {}
+    def over_exams(given: Mapping[str, NDArray[np.float32]], measure: MeasureOfImage) -> dict[str, Interval]:
+        return _over_exams(dataset, indices, given, measure, resamples=resamples)
 
-    def agreement(exam: int, view: str, attention: Array) -> _Values | None:
-        column = dataset.views.index(view)
-        if not dataset.has_gaze[exam, column]:
-            return None
-        attention = resize_bilinear(attention, dataset.size)  # once for all measures
-        found: _Values = {**heat_map_measures(attention, dataset.heat_map(exam, view))}
-        points = looked.points(exam, view)
-        if points:
-            measures = fixation_measures(dataset.size, looked.elsewhere(exam, view))
-            of_readers[exam, view] = {
-                reader: {name: measure(attention, own) for name, measure in measures.items()}
-                for reader, own in points.items()
-            }
-            each = of_readers[exam, view].values()
-            scores = {name: float(np.mean([own[name] for own in each])) for name in measures}
-            found |= scores | _ceilings(dataset, points, measures, scores, (exam, view))
-        on_images[exam, view] = dict(found)
-        return found
-
-    def location(exam: int, view: str, attention: Array) -> _Values | None:
-        column = dataset.views.index(view)
-        if not dataset.has_mask[exam, column]:
-            return None
-        attention = resize_bilinear(attention, dataset.size)
-        found: _Values = {**localisation(attention, dataset.masks[exam, column] > 0)}
-        on_images.setdefault((exam, view), {}).update(found)
-        return found
-
-    def order(exam: int, view: str, places: NDArray[np.float32]) -> _Values | None:
-        readers = looked.scanpaths.get((exam, view), {})
-        path = predicted_scanpath(places, dataset.size)
-        each = [scanpath_similarity(path, untimed(own), dataset.size) for own in readers.values()]
-        names = dict.fromkeys(name for found in each for name in found)
-        return {
-            name: float(np.mean([found[name] for found in each if name in found])) for name in names
-        } or None
-
-    for name, (given, measure) in {
-        "gaze_agreement": (predictions.attention, agreement),
-        "localisation": (predictions.attention, location),
-        "scanpaths": (predictions.scanpaths, order),
-    }.items():
-        found = _over_exams(dataset, indices, given, measure, resamples=resamples)
-        if found:
-            measured[name] = found
-
-    def with_reader(reader: str, exam: int, view: str, _attention: NDArray[np.float32]) -> _Values | None:
-        return of_readers.get((exam, view), {}).get(reader)
-
-    def in_class(label: int, exam: int, view: str, _attention: NDArray[np.float32]) -> _Values | None:
-        return on_images.get((exam, view)) if dataset.labels[exam] == label else None
-
-    by_class = by_class and any(dataset.labels[exam] == 0 for exam, _ in on_images)
-    for label, name in enumerate(dataset.classes if by_class else ()):
-        measure = partial(in_class, label)
-        found = _over_exams(dataset, indices, predictions.attention, measure, resamples=resamples)
-        if found:
-            measured[f"{CLASS_GROUP}{name}"] = found
-    for reader in _worth_telling_apart(of_readers.values()):
-        measure = partial(with_reader, reader)
-        found = _over_exams(dataset, indices, predictions.attention, measure, resamples=resamples)
-        if found:
-            measured[f"{READER_GROUP}{reader}"] = found
-    return measured
-
-
-def _worth_telling_apart(of_images: Iterable[Mapping[str, object]]) -> list[str]:
-    """The readers by name, if there are two or more, they are named, and not too many for a page."""
-    readers = sorted({reader for each in of_images for reader in each})
-    named = not all(reader.isdecimal() for reader in readers)
-    return readers if named and 1 < len(readers) <= _MOST_READERS else []
+    attention = predictions.attention
+    measured["gaze_agreement"] = over_exams(attention, images.gaze_agreement)
+    measured["localisation"] = over_exams(attention, images.localisation)
+    measured["scanpaths"] = over_exams(predictions.scanpaths, images.scanpath)
+    if by_class and any(dataset.labels[exam] == 0 for exam, _ in images.found):
+        for label, name in enumerate(dataset.classes):
+            measured[f"{CLASS_GROUP}{name}"] = over_exams(attention, images.in_class(label))
+    for reader in images.readers_worth_telling_apart():
+        measured[f"{READER_GROUP}{reader}"] = over_exams(attention, images.of_reader(reader))
+    return {name: found for name, found in measured.items() if found}
 
 
 def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
@@ -204,32 +134,11 @@ def measure_classes(
     ) | measure_offered(metrics or {}, exams, called, resamples=resamples)
 
 
-def _ceilings(
-    dataset: PreparedDataset,
-    points: Mapping[str, Floats],
-    measures: Mapping[str, Callable[[Array, Array], float]],
-    scores: Mapping[str, float],
-    image: tuple[int, str],
-) -> _Values:
-    """How well the other readers predict each reader of an image, beside the scores; empty for a single reader."""
-    maps = heat_maps_of(dataset, image, points)
-    if len(maps) < 2:
-        return {}
-    points = {reader: points[reader] for reader in maps}
-    found: _Values = {}
-    for name in _WITH_CEILING:
-        if name in measures:
-            ceiling = float(np.mean(list(observer_ceiling(maps, points, measures[name]).values())))
-            found[f"{name}_ceiling"] = ceiling
-            found[f"{name}_share"] = (scores[name], ceiling)
-    return found
-
-
 def _over_exams(
     dataset: PreparedDataset,
     indices: Integers,
     given: Mapping[str, NDArray[np.float32]],
-    measure: Callable[[int, str, NDArray[np.float32]], _Values | None],
+    measure: MeasureOfImage,
     *,
     resamples: int,
 ) -> dict[str, Interval]:

@@ -166,7 +166,7 @@ def test_each_named_reader_is_measured_unless_there_are_many(viewed, monkeypatch
     maps = mean_maps(viewed, readers=("viewer03", "viewer08"))
     few = evaluate(viewed, predicting(viewed, maps), resamples=50)
     assert not any(group.startswith("reader_") for group in few)
-    monkeypatch.setattr("gazekit.measures.evaluate._MOST_READERS", 15)
+    monkeypatch.setattr("gazekit.measures.images._MOST_READERS", 15)
     measured = evaluate(viewed, predicting(viewed, maps), resamples=50)
     assert sum(group.startswith("reader_viewer") for group in measured) == 15
     looked = LookedAt.of(viewed, range(len(viewed)), ["photo"])
