@@ -68,57 +68,7 @@ def tidy_csv(result: StudyResult) -> str:
 
 
 def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
-    values: dict[str, object] = {
-        "system": row.name,
-        "preset": row.preset,
-        "changes": " ".join(row.changes),
-        "data": row.data or result.dataset,
-        "stand_in": row.stand_in,
-        "starts": "; ".join(row.starts),
-        "runs": row.runs,
-        "planned": row.planned,
-        "failures": "; ".join(f"{failure.run}: {failure.reason}" for failure in row.failures),
-        "parameters": row.parameters,
-        "step_ratio": row.step_ratio,
-    }
-    if row.tuned:
-        values["tuned"] = "; ".join(f"{run.run}: {' '.join(run.changes)}" for run in row.tuned)
-    for name, estimate in row.metrics.items():
-        values |= {f"{name}_mean": estimate.mean, f"{name}_sd": estimate.sd}
-        if pooled := estimate.pooled:
-            values |= {f"{name}_pooled": pooled.value, f"{name}_low": pooled.low, f"{name}_high": pooled.high}
-    if compared := row.comparison:
-        difference = compared.auc_difference
-        values |= {
-            "compared_with": result.reference,
-            "compared_exams": compared.exams,
-            "auc_difference": difference.value,
-            "auc_difference_low": difference.low,
-            "auc_difference_high": difference.high,
-            "delong_p": compared.delong_p,
-            "delong_holm": compared.delong_holm,
-            "mcnemar_p": compared.mcnemar_p,
-            "mcnemar_holm": compared.mcnemar_holm,
-            "runs_auc_difference": compared.runs_difference,
-            "runs_p": compared.runs_p,
-            "runs_holm": compared.runs_holm,
-        }
-    if over := row.over_data_sets:
-        values |= {
-            "data_sets": over.data_sets,
-            "data_sets_auc": over.value.value,
-            "data_sets_auc_low": over.value.low,
-            "data_sets_auc_high": over.value.high,
-            "data_sets_compared": over.compared,
-            "data_sets_p": over.p,
-            "data_sets_holm": over.holm,
-        }
-        if change := over.difference:
-            values |= {
-                "data_sets_auc_difference": change.value,
-                "data_sets_auc_difference_low": change.low,
-                "data_sets_auc_difference_high": change.high,
-            }
+    values = _trained(row, result) | _measured(row) | _compared(row, result.reference) | _over_data_sets(row)
     if result.variance is not None:
         values |= {
             f"variance_{name.replace(' ', '_')}": value
@@ -146,6 +96,79 @@ def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
     }
+
+
+def _trained(row: SystemRow, result: StudyResult) -> dict[str, object]:
+    """What was trained, and how many runs of it finished."""
+    values: dict[str, object] = {
+        "system": row.name,
+        "preset": row.preset,
+        "changes": " ".join(row.changes),
+        "data": row.data or result.dataset,
+        "stand_in": row.stand_in,
+        "starts": "; ".join(row.starts),
+        "runs": row.runs,
+        "planned": row.planned,
+        "failures": "; ".join(f"{failure.run}: {failure.reason}" for failure in row.failures),
+        "parameters": row.parameters,
+        "step_ratio": row.step_ratio,
+    }
+    if row.tuned:
+        values["tuned"] = "; ".join(f"{run.run}: {' '.join(run.changes)}" for run in row.tuned)
+    return values
+
+
+def _measured(row: SystemRow) -> dict[str, object]:
+    """Each measure over runs, and pooled with its interval."""
+    values: dict[str, object] = {}
+    for name, estimate in row.metrics.items():
+        values |= {f"{name}_mean": estimate.mean, f"{name}_sd": estimate.sd}
+        if pooled := estimate.pooled:
+            values |= {f"{name}_pooled": pooled.value, f"{name}_low": pooled.low, f"{name}_high": pooled.high}
+    return values
+
+
+def _compared(row: SystemRow, reference: str) -> dict[str, object]:
+    """The comparison with the reference; empty for the reference and for rows without one."""
+    if not (compared := row.comparison):
+        return {}
+    difference = compared.auc_difference
+    return {
+        "compared_with": reference,
+        "compared_exams": compared.exams,
+        "auc_difference": difference.value,
+        "auc_difference_low": difference.low,
+        "auc_difference_high": difference.high,
+        "delong_p": compared.delong_p,
+        "delong_holm": compared.delong_holm,
+        "mcnemar_p": compared.mcnemar_p,
+        "mcnemar_holm": compared.mcnemar_holm,
+        "runs_auc_difference": compared.runs_difference,
+        "runs_p": compared.runs_p,
+        "runs_holm": compared.runs_holm,
+    }
+
+
+def _over_data_sets(row: SystemRow) -> dict[str, object]:
+    """The AUC over data sets, and the difference from the reference; empty where there is one data set."""
+    if not (over := row.over_data_sets):
+        return {}
+    values: dict[str, object] = {
+        "data_sets": over.data_sets,
+        "data_sets_auc": over.value.value,
+        "data_sets_auc_low": over.value.low,
+        "data_sets_auc_high": over.value.high,
+        "data_sets_compared": over.compared,
+        "data_sets_p": over.p,
+        "data_sets_holm": over.holm,
+    }
+    if change := over.difference:
+        values |= {
+            "data_sets_auc_difference": change.value,
+            "data_sets_auc_difference_low": change.low,
+            "data_sets_auc_difference_high": change.high,
+        }
+    return values
 
 
 def _markdown_block(block: TableBlock) -> str:
