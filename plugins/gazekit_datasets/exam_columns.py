@@ -79,6 +79,55 @@ def find_columns(
         DataError: a required column is missing or comes twice, two columns differ in case only, or there is no view
             or no row.
     """
+    names = _named(table, columns, rows)
+    findings = [
+        Finding("note", column, f"column read as {name}") for name, column in names.items() if column != name
+    ]
+    known = {kind: beginning_with(f"{kind}_", columns, table) for kind in ("target", "covariate")}
+    taken = {*names.values(), *known["target"].values(), *known["covariate"].values()}
+    further = [column for column in columns if column and column not in taken]
+    attached = {column: found for column in further if (found := _attached(column))}
+    candidates = [column for column in further if column not in attached]
+    if chosen is None:
+        reasons = {column: _why_no_view(column, rows, files) for column in candidates}
+        views = [column for column in candidates if not reasons[column]]
+    else:
+        reasons = dict.fromkeys(candidates, "column is not among the views chosen")
+        views = _chosen_views(table, columns, chosen, candidates)
+    if not views:
+        said = "; ".join(
+            f"{name} {why.removeprefix('column ')}{_example(name, rows, files)}"
+            for name, why in list(reasons.items())[:2]
+        )
+        raise DataError(
+            f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
+            f"{f' ({said})' if said else ''}"
+        )
+    if chosen is None:
+        reasons |= {
+            column: f"{reasons[column]}; with a suffix they name images that are there: write names with their suffixes"
+            for column in candidates
+            if column not in views and _lacks_suffixes(column, rows, files)
+        }
+    findings += [
+        Finding("dropped" if _looks_like_a_view(column, rows, files) else "note", column, reasons[column])
+        for column in candidates
+        if column not in views
+    ]
+    of_endings, left = _attach(table, attached, views)
+    for column in left:
+        stem = attached[column][0]
+        if not chosen and stem not in reasons and _names_files(column, rows):
+            raise DataError(
+                f"{table}: column {column} belongs to no view; the views are {', '.join(views)}; "
+                f"{rename_advice([stem], candidates)}, or remove it"
+            )
+        findings.append(Finding("note", column, "column not read: it belongs to no view"))
+    return Columns(names, {view: view for view in views}, *of_endings.values(), *known.values()), findings
+
+
+def _named(table: Path, columns: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
+    """Find the columns with names of their own, and check that those that are needed are there."""
     names = _standard_names(table, columns)
     missing = [name for name in NEEDED if name not in names]
     if missing:
@@ -89,62 +138,41 @@ def find_columns(
     if not rows:
         raise DataError(f"{table}: no rows below the header; expected one per exam")
     if "split" in names and all(is_missing(row[names["split"]]) for row in rows):
-        del names["split"]  # named below, like every column that says nothing
-    findings = [
-        Finding("note", column, f"column read as {name}") for name, column in names.items() if column != name
-    ]
-    known = {kind: beginning_with(f"{kind}_", columns, table) for kind in ("target", "covariate")}
-    taken = {*names.values(), *known["target"].values(), *known["covariate"].values()}
-    further = [column for column in columns if column and column not in taken]
-    attached = {column: found for column in further if (found := _attached(column))}
-    candidates = [column for column in further if column not in attached]
-    reasons = {column: _why_no_view(column, rows, files) for column in candidates}
-    if chosen is None:
-        views = [column for column in candidates if not reasons[column]]
-    else:
-        views = list(chosen)
-        absent = [view for view in views if view not in columns]
-        if absent:
-            raise DataError(
-                f"{table}: no column {', '.join(absent)}; the file has {', '.join(columns)}; "
-                f"{rename_advice(absent, candidates)}"
-            )
-        reasons = dict.fromkeys(candidates, "column is not among the views chosen")
-    if not views:
-        said = "; ".join(
-            f"{name} {why.removeprefix('column ')}{_example(name, rows, files)}"
-            for name, why in list(reasons.items())[:2]
-        )
+        del names["split"]  # named among the others, like every column that says nothing
+    return names
+
+
+def _chosen_views(
+    table: Path, columns: Sequence[str], chosen: Sequence[str], candidates: Sequence[str]
+) -> list[str]:
+    """Check that the table has the view columns that were chosen."""
+    absent = [view for view in chosen if view not in columns]
+    if absent:
         raise DataError(
-            f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
-            f"{f' ({said})' if said else ''}"
+            f"{table}: no column {', '.join(absent)}; the file has {', '.join(columns)}; "
+            f"{rename_advice(absent, candidates)}"
         )
-    reasons |= {
-        column: f"{reason}; with a suffix they name images that are there: write names with their suffixes"
-        for column, reason in reasons.items()
-        if column not in views and chosen is None and _lacks_suffixes(column, rows, files)
-    }
-    findings += [
-        Finding("dropped" if _looks_like_a_view(column, rows, files) else "note", column, reasons[column])
-        for column in candidates
-        if column not in views
-    ]
+    return list(chosen)
+
+
+def _attach(
+    table: Path,
+    attached: Mapping[str, tuple[str, str]],
+    views: Sequence[str],
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Give columns such as ``cc_gaze`` to their views, ending → view → column; the rest belongs to none."""
     of_views: dict[str, str] = {}
     for each in views:
         _check_one(table, of_views.setdefault(each.casefold(), each), each, each)
     of_endings: dict[str, dict[str, str]] = {ending: {} for ending in ("gaze", "mask", "heat_map")}
+    left = []
     for column, (stem, ending) in attached.items():
         view = of_views.get(stem.casefold())
-        if view is not None:
-            _check_one(table, of_endings[ending].setdefault(view, column), column, f"{view}_{ending}")
-        elif not chosen and stem not in reasons and _names_files(column, rows):
-            raise DataError(
-                f"{table}: column {column} belongs to no view; the views are {', '.join(views)}; "
-                f"{rename_advice([stem], candidates)}, or remove it"
-            )
+        if view is None:
+            left.append(column)
         else:
-            findings.append(Finding("note", column, "column not read: it belongs to no view"))
-    return Columns(names, {view: view for view in views}, *of_endings.values(), *known.values()), findings
+            _check_one(table, of_endings[ending].setdefault(view, column), column, f"{view}_{ending}")
+    return of_endings, left
 
 
 def _check_one(table: Path, one: str, other: str, meant: str) -> None:
