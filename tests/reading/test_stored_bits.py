@@ -125,6 +125,16 @@ def test_a_bits_stored_that_is_too_small_is_a_warning(path, picture):
     assert "BitsStored (10) does not allow" in image.warnings[0]
 
 
+def test_a_sharp_edge_does_not_hide_that_bits_stored_is_too_small(path):
+    """Every pixel of this breast is above 10 bits, so all that they and the background share is its edge."""
+    y, x = np.mgrid[:200, :160]
+    breast = np.clip(1 - (x / 140) ** 2 - ((y - 100) / 90) ** 2, 0, 1)
+    cells = np.where(breast > 0, 1500 + 14000 * breast, 0).astype(np.uint16)
+    image = read(path, cells, BitsStored=10, HighBit=9)
+    np.testing.assert_array_equal(image.stored, cells)
+    assert image.warnings == ("has values that BitsStored (10) does not allow; they are kept",)
+
+
 @pytest.mark.parametrize("bits", [9, 12, 15])
 def test_a_sign_may_fill_the_value_alone(path, bits):
     y, x = np.mgrid[:64, :80]

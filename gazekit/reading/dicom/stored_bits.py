@@ -55,14 +55,15 @@ def stored_values(cells: Array, dataset: Dataset, *, has_high_bit: bool) -> Stor
     values = _extract(cells, shift, bits, is_signed)
     if shift > 0:
         return StoredValues(values, padding)
-    changed = values != cells  # [H, W]
+    dropped = cells.astype(np.int32) - values.astype(np.int32)  # [H, W]: what the bits above say
     if padding is not None:
-        changed &= (cells < padding[0]) | (cells > padding[1])
+        dropped[(cells >= padding[0]) & (cells <= padding[1])] = 0
+    changed = dropped != 0
     if not changed.any():  # padding may lie outside the range of the values
         return StoredValues(cells, padding)
     above = int(np.bitwise_or.reduce(cells[changed].view(f"u{cells.itemsize}"))) >> bits << bits
     is_overlay = above and above & ~overlay_bits(dataset) == 0
-    if not is_overlay and _step_between(cells, changed) < _FAR_SMOOTHER * _step_between(values, changed):
+    if not is_overlay and _steps(cells, dropped) < _FAR_SMOOTHER * _steps(values, dropped):
         return StoredValues(
             cells, padding, f"has values that BitsStored ({bits}) does not allow; they are kept"
         )
@@ -119,9 +120,9 @@ def _extract_ends(
     return int(ends.min()), int(ends.max())
 
 
-def _step_between(values: Array, changed: NDArray[np.bool_]) -> float:
-    """Sum the steps from the pixels that a reading changes to neighbours that it does not change."""
+def _steps(values: Array, dropped: NDArray[np.int32]) -> float:
+    """Sum the steps between neighbours from which a reading drops different bits."""
     wide = values.astype(np.int32)
     return float(
-        sum((np.abs(np.diff(wide, axis=axis)) * np.diff(changed, axis=axis)).sum() for axis in (0, 1))
+        sum((np.abs(np.diff(wide, axis=axis)) * (np.diff(dropped, axis=axis) != 0)).sum() for axis in (0, 1))
     )
