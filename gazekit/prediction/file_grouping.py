@@ -243,7 +243,9 @@ def _unfit(image: ImageLook, folder: Path, sorting: _Sorting) -> str:
         known = printable(image.identity.view)
         sided = sorting.views.sided and not image.side
         return f"view {known}{' of an unknown side' if sided else ''}, but the model reads {views}"
-    return image.damage or f"neither header nor name gives one of the views {views}"
+    return image.damage or (
+        f"neither header nor name gives one of the views {views}; a table can (exam_id and a column per view)"
+    )
 
 
 def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:

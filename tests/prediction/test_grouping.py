@@ -272,7 +272,7 @@ def test_halves_of_two_patients_are_no_exam(tmp_path: Path) -> None:
 def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
     twice = [image(tmp_path / name) for name in ("1_cc.png", "1-cc.png", "1_mlo.png")]
     assert "comes 2 times" in grouped(twice, VIEWS).exams[0].refused
-    with pytest.raises(DataError, match="2 × neither header nor name gives one of the views cc, mlo"):
+    with pytest.raises(DataError, match=r"2 × neither header nor name gives .* cc, mlo; a table can"):
         grouped([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no image in the given paths(?!.*table)"):
