@@ -245,11 +245,13 @@ def test_recordings_of_a_table_are_drawn_on_the_image_of_their_exam(images: Path
     alone = tmp_path / "alone.csv"
     alone.write_text("exam_id,view,t_ms,x,y\n" + "\n".join(lines[:30]))
     drawn = ["gaze", "heatmap", alone, images / "e001_cc.png", tmp_path / "h.png"]
-    assert (
-        "warning: " in (said := gazekit(*drawn).stderr) and "its exam is not in the name e001_cc.png" in said
-    )
+    said = gazekit(*drawn, code=3).stderr
+    assert "its exam is not in the name e001_cc.png" in said and "add --exam e000" in said
+    placed = ["gaze", "fixations", alone, "--image", images / "e001_cc.png"]
+    assert "its exam is not in the name e001_cc.png" in gazekit(*placed, code=3).stderr
     beside = ["gaze", "heatmap", alone, images / "e000_mlo.png", tmp_path / "h.png"]
-    assert "its view is not in the name e000_mlo.png" in gazekit(*beside).stderr
+    assert "its view is not in the name e000_mlo.png" in gazekit(*beside, code=3).stderr
+    assert not (tmp_path / "h.png").exists()
     said = gazekit(*drawn, "--exam", "e000").stderr
     assert "warning: " not in said and "names no image; assumed to be of e001_cc.png" in said
 

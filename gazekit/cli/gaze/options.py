@@ -1,5 +1,6 @@
 """Options shared by the commands that read gaze: format, its options, fixation settings."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,24 +135,31 @@ def of_exam(
 
 
 def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> None:
-    """Report recordings that do not name their image; warn if their exam or view is not in the image's name.
+    """Report recordings that name no image and are drawn or placed on one.
 
     Args:
         recordings: recordings to be drawn or placed.
         image: the file.
         chosen: whether the user named the exam.
+
+    Raises:
+        DataError: their exam or view is not in the image's name, and the user did not name the exam.
     """
+    from gazekit.errors import DataError
     from gazekit.gaze.image_names import is_called_by
 
     unnamed = [each for each in recordings if not each.image and not is_called_by(image, each)]
-    if unnamed and unnamed[0].exam_id is not None and not chosen:
+    if not unnamed:
+        return
+    named = first_few(unnamed, most=1)
+    exam = unnamed[0].exam_id
+    if exam is not None and not chosen:
         absent = "view" if is_called_by(image, replace(unnamed[0], view=None)) else "exam"
-        console.warn(
-            f"{first_few(unnamed, most=1)}: names no image, and its {absent} is not in the name {image.name}; assumed "
-            "to be of it. If that is right, add --exam"
+        raise DataError(
+            f"{named}: names no image, and its {absent} is not in the name {image.name}; give the image that was "
+            f"looked at, or, if it is this one, add --exam {shlex.quote(exam)}"
         )
-    elif unnamed:
-        console.note(f"{first_few(unnamed, most=1)}: names no image; assumed to be of {image.name}")
+    console.note(f"{named}: names no image; assumed to be of {image.name}")
 
 
 def exams_of(
