@@ -13,6 +13,7 @@ from gazekit_components.backbones.timm_backbone import TimmBackbone
 from torch import Tensor, nn
 
 from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import DURATION
 from gazekit.contracts.interfaces import (
     AlignmentLoss,
     Backbone,
@@ -815,7 +816,8 @@ def test_random_numbers_of_the_caller_are_untouched() -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_a_term_that_reads_what_it_does_not_declare_is_found() -> None:
+@pytest.mark.parametrize("passes_over_nan", [False, True])
+def test_a_term_that_reads_what_it_does_not_declare_is_found(passes_over_nan: bool) -> None:
     class Secret(Term):
         """Reads gaze if there is some, and does not say so.
 
@@ -828,12 +830,37 @@ def test_a_term_that_reads_what_it_does_not_declare_is_found() -> None:
 
         def forward(self, output: Output, batch: Batch) -> Tensor:
             value = output.logits[:, 0].square()
-            if batch.gaze is not None:
-                value = value + sum(batch.gaze.fixations[view].sum(dim=(1, 2)) for view in self.views)
+            for view in self.views if batch.gaze is not None else ():
+                durations = batch.gaze.fixations[view][..., DURATION]
+                value = value + (durations.nan_to_num(0) if passes_over_nan else durations).sum(dim=1)
             return value
 
     with pytest.raises(AssertionError, match="does not name"):
         contract("term", Secret)().test_needs()
+
+
+@pytest.mark.parametrize("read", ["fixations", "heat map"])
+def test_a_fusion_of_images_that_passes_over_nan_and_reads_gaze_undeclared_is_found(read: str) -> None:
+    class Dims(ImageFusion):
+        """Dims an image by its gaze if it gets some, and does not say so."""
+
+        def __init__(self, views: tuple[str, ...], in_channels: int) -> None:
+            super().__init__()
+            self.views, self.in_channels = views, in_channels
+
+        def forward(self, images: Views, gaze: Gaze | None) -> Views:
+            return {view: image * self._factor(gaze, view) for view, image in images.items()}
+
+        def _factor(self, gaze: Gaze | None, view: str) -> Tensor:
+            if gaze is None:
+                return torch.ones(1, 1, 1, 1)
+            if read == "heat map":
+                return 1 - gaze[view].nan_to_num(0)[:, None] / 2
+            durations = gaze.fixations[view][..., DURATION].nan_to_num(0).sum(dim=1)
+            return 1 / (1 + durations[:, None, None, None])
+
+    with pytest.raises(AssertionError, match="whatever gaze holds"):
+        contract("fusion", Dims)().test_needs_gaze()
 
 
 class _Reads(Term):

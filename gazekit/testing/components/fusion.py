@@ -20,6 +20,7 @@ from gazekit.testing.promises import (
     check_shapes,
     left_alone,
     promise,
+    random_gaze,
     random_tensor,
 )
 
@@ -83,7 +84,7 @@ class FusionContract(ModuleContract):
 
     @for_each_case()
     def test_needs_gaze(self, case: ContractCase, component: Any) -> None:
-        """Of images: gaze left as it is, and unused against ``needs_gaze`` (it is NaN then); finite without gaze."""
+        """Of images: gaze left as it is, and unused against ``needs_gaze``, whatever it holds; finite without gaze."""
         if not isinstance(component, ImageFusion):
             return
         use = gaze_use(type(component))
@@ -91,9 +92,11 @@ class FusionContract(ModuleContract):
         poisoned = Gaze.of_heat_maps({view: torch.full_like(heat, torch.nan) for view, heat in maps.items()})
         if use == "never":
             promised = "the same results whatever gaze holds"
-            check_equal(
-                self.component, promised, component(case.inputs, None), component(case.inputs, poisoned)
-            )
+            size = next(iter(maps.values())).shape[1:]
+            fixations = random_gaze(tuple(maps), min(size), exams=case.exams).fixations
+            without = component(case.inputs, None)
+            for gaze in (poisoned, Gaze(fixations, (size[0], size[1]))):  # a component may pass over NaN
+                check_equal(self.component, promised, without, component(case.inputs, gaze))
         elif case.exams > 1:  # batch norm trains on several
             component.train()
             heat_maps = {f"heat map of {view}": heat for view, heat in maps.items()}
