@@ -144,7 +144,7 @@ def given_twice(items: Iterable[str]) -> list[str]:
     for item in items:
         for key, new in override_layer([item]).items():
             old = before.get(key, new)
-            if old.value != new.value:
+            if repr(old.value) != repr(new.value):  # NaN differs from itself
                 said.append(
                     f"{'.'.join(key)} is given twice: {old.value!r}, then {new.value!r}, which counts; give it once"
                 )

@@ -179,6 +179,8 @@ def test_a_value_that_is_given_twice_is_named_with_the_one_that_counts(tmp_path:
     assert said in shown.stderr and "epochs = 3" in shown.stdout
     same = gazekit("presets", "show", "mammonet_small", *("--set", "training.epochs=3") * 2)
     assert "given twice" not in same.stderr
+    nan = gazekit("presets", "show", "mammonet_small", "--set", "training.learning_rate=nan", code=2)
+    assert "given twice" not in nan.stderr
 
 
 def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
