@@ -267,6 +267,8 @@ def _faults_of_term(name: str, term: TermSettings | None, preset: Preset) -> Ite
         yield "expected either use = NAME, a component of kind term, or alignment_loss = NAME"
     elif term.use is None and term.options:
         yield f"'{next(iter(term.options))}' is no option of an alignment; expected weight, target, attention_map"
+    elif term.use and (of_alignment := [key for key in ("attention_map", "target") if getattr(term, key)]):
+        yield f"'{of_alignment[0]}' is of an alignment, and {term.use} is none; leave it out"
     elif term.alignment_loss and not (term.attention_map or preset.attention_map):
         yield "an alignment needs an attention_map, here or in the preset"
 

@@ -309,6 +309,11 @@ def test_without_gaze_no_term_reads_it(registry: Registry) -> None:
     [
         (("terms.extra.weight=1",), "either use = NAME"),
         (("terms.extra.use=next_fixation", "terms.extra.alignment_loss=kl"), "either use = NAME"),
+        (("terms.extra.use=mask_alignment", "terms.extra.target=positive"), "'target' is of an alignment"),
+        (
+            ("terms.extra.use=mask_alignment", "terms.extra.attention_map=cam"),
+            "'attention_map' is of an alig",
+        ),
         (("terms.extra.use=next_fixatoin",), "Did you mean 'next_fixation'"),
         (("terms.extra.use=next_fixation", "terms.extra.featurse=3"), "featurse"),
         (("terms.extra.alignment_loss=kl", "terms.extra.temprature=3"), "temprature"),
