@@ -118,7 +118,7 @@ def check_contract(component: Component) -> None:
     if inspect.isabstract(value):
         missing = ", ".join(sorted(value.__abstractmethods__))
         raise ConfigurationError(f"{value.__name__} does not define {missing}")
-    _check_attributes(component.kind, value)
+    check_attributes(component.kind, value)
     signature.check_signature(value, CONTEXT.get(component.kind, ()), MAY_LACK.get(component.kind, 0))
     own = [option.name for option in signature.options_of(value) if option.name in _TABLE_OF_TERM]
     if component.kind == "term" and own:
@@ -153,8 +153,30 @@ _METHODS = {
 }
 
 
-def _check_attributes(kind: str, value: Any) -> None:
+_DECLARED = {
+    ("fusion", "needs_gaze"): ("never", "training", "always"),
+    ("alignment_loss", "reads"): ("heat_map", "fixations"),
+    ("metric", "reads"): ("probabilities", "calls"),
+}
+"""The values that a class attribute may have; another one would hand the component nothing, unsaid."""
+
+
+def check_attributes(kind: str, value: Any) -> None:
     """Raise ConfigurationError unless a component has the class attributes of its kind."""
+    for (of_kind, name), allowed in _DECLARED.items():
+        declared = getattr(value, name, allowed[0])
+        former = name == "needs_gaze" and isinstance(declared, bool)  # until 0.1
+        if kind == of_kind and declared not in allowed and not former:
+            raise ConfigurationError(
+                f"{value.__name__}.{name} is {declared!r}; expected {' or '.join(map(repr, allowed))}"
+            )
+    needs = value.needs if kind == "term" else frozenset()
+    known = isinstance(needs, frozenset) and needs <= {"gaze", "masks", "fixations"}
+    if not known or ("fixations" in needs and "gaze" not in needs):
+        raise ConfigurationError(
+            f"{value.__name__}.needs is {needs!r}; expected a frozenset of 'gaze' and 'masks', and 'fixations' "
+            "beside 'gaze'"
+        )
     if kind == "region" and not is_version(getattr(value, "version", None)):
         raise ConfigurationError(
             f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
@@ -169,10 +191,6 @@ def _check_attributes(kind: str, value: Any) -> None:
     if not isinstance(getattr(value, "higher_is_better", None), bool):
         raise ConfigurationError(
             f"{value.__name__} says no direction; expected a class attribute higher_is_better = True or False"
-        )
-    if getattr(value, "reads", "probabilities") not in ("probabilities", "calls"):
-        raise ConfigurationError(
-            f"{value.__name__}.reads is {value.reads!r}; expected 'probabilities' or 'calls'"
         )
 
 

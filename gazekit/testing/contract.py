@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from gazekit.contracts.types import Views
-from gazekit.registry.component import CONTEXT, MAY_LACK
+from gazekit.registry.component import CONTEXT, MAY_LACK, check_attributes
 from gazekit.registry.signature import check_signature, options_of, taken
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.promises import (
@@ -66,6 +66,7 @@ class Contract:
 
     def test_signature(self) -> None:
         """Options after a '*', each with a type, a default and a line under Args of the docstring."""
+        check_attributes(self.kind, self.component)
         check_signature(self.component, CONTEXT.get(self.kind, ()), MAY_LACK.get(self.kind, 0))
         documentation = inspect.getdoc(self.component) or ""
         promise(self.component, "a docstring", bool(documentation), "none")

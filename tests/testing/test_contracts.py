@@ -923,3 +923,35 @@ def test_a_term_may_not_take_an_option_of_its_table() -> None:
 
     with pytest.raises(ConfigurationError, match="an option 'weight'"):
         check_contract(Component("term", "weighted", Weighted, Provenance("p", "d", "1")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "base", "attribute", "said"),
+    [
+        (
+            "fusion",
+            HalvesGaze,
+            {"needs_gaze": "trainig"},
+            "needs_gaze is 'trainig'; expected 'never' or 'training'",
+        ),
+        (
+            "alignment_loss",
+            _Loss,
+            {"reads": "fixation"},
+            "reads is 'fixation'; expected 'heat_map' or 'fixations'",
+        ),
+        ("term", _Reads, {"needs": frozenset({"gase"})}, "expected a frozenset of 'gaze' and 'masks'"),
+        ("term", _Reads, {"needs": frozenset({"fixations"})}, "'fixations' beside 'gaze'"),
+        ("term", _Reads, {"needs": {"gaze"}}, r"needs is \{'gaze'\}; expected a frozenset"),
+    ],
+)
+def test_a_declaration_that_would_hand_a_component_nothing_is_refused(
+    kind: str, base: type[Any], attribute: dict[str, Any], said: str
+) -> None:
+    wrong = type("Wrong", (base,), attribute)
+    for check in (
+        lambda: check_contract(Component(kind, "wrong", wrong, Provenance("p", "d", "1"))),
+        lambda: contract(kind, wrong)().test_signature(),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            check()

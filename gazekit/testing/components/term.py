@@ -107,10 +107,6 @@ class TermContract(ModuleContract):
         """Results that depend on gaze or masks only if ``needs`` names them, whether they hold numbers or NaN."""
         needs = self.component.needs
         known = frozenset({"gaze", "masks"})
-        fits = needs <= known | {"fixations"} and not ("fixations" in needs and "gaze" not in needs)
-        promise(
-            self.component, "needs, a frozenset of gaze and masks, and fixations beside gaze", fits, needs
-        )
         if needs >= known:
             return
         leaves = leaves_of(case.inputs, constants=self.constants)
