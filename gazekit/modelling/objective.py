@@ -179,8 +179,8 @@ class Objective(nn.Module):
             names: of the terms to balance; None = all.
 
         Returns:
-            Those of ``names`` without a gradient in this batch, such as a term that says nothing about its exams; their
-            factors stay.
+            Those of ``names`` without a gradient in this batch, such as a term that says nothing about its exams, or
+            with one that is not finite; their factors stay.
 
         Raises:
             ConfigurationError: a term does not depend on the last maps.
@@ -210,10 +210,10 @@ class Objective(nn.Module):
                     "not depend (an attention map of inner stages, for example); set loss.balance=none, or align a map "
                     "of the last stage"
                 )
-            if own is None or own == 0:
-                left.append(name)
-            else:
+            if own is not None and own.isfinite() and (reference / own).isfinite():
                 self.factors[number] = reference / own
+            else:
+                left.append(name)
         return left
 
     def classification(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:

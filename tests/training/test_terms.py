@@ -16,7 +16,8 @@ from tiny import SMALL, random_batch, tiny
 import gazekit
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.heat_map import X
-from gazekit.contracts.types import Batch
+from gazekit.contracts.interfaces import Term
+from gazekit.contracts.types import Batch, Output
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.build import build_model, build_objective
@@ -217,6 +218,23 @@ def test_balanced_terms_pull_as_hard_as_classification(registry: Registry) -> No
     torch.testing.assert_close(total.total, expected)
 
 
+def test_a_term_whose_gradient_is_not_finite_leaves_no_factor(registry: Registry) -> None:
+    class Infinite(Term):
+        """The gradient of a root at 0 is infinite."""
+
+        def forward(self, output: Output, batch: Batch) -> torch.Tensor:
+            return (output.logits[:, 0] - output.logits[:, 0].detach()).sqrt()
+
+    preset = tiny(registry, "loss.balance=gradient")
+    model = build_model(preset, registry, classes=2).train()
+    objective = build_objective(preset, registry, model)
+    objective.terms["root"] = Infinite()
+    objective.register_buffer("factors", torch.ones(2))
+    batch = replace(random_batch(preset.views, exams=4), gaze=random_gaze(preset.views, 32))
+    assert objective.balance(model(batch.images), batch) == ["root"]
+    assert objective.factors is not None and bool(objective.factors.isfinite().all())
+
+
 def test_the_factors_are_kept_with_the_run(registry: Registry, read: PreparedDataset, tmp_path: Path) -> None:
     from gazekit.runs.checkpoints import checkpoint
 
@@ -257,7 +275,8 @@ def test_a_term_that_cannot_be_balanced_is_refused(
         train(tiny(registry, "loss.balance=gradient", *inner, *SHORT), read, tmp_path / "run", registry)
     alone = "terms.order.use=next_fixation"  # of a single fixation there is no next one
     with pytest.raises(
-        ConfigurationError, match=r"cannot balance the term 'order', .* no gradient on training"
+        ConfigurationError,
+        match=r"cannot balance the term 'order', .* no gradient, or none that is finite, on tr",
     ):
         train(tiny(registry, "loss.balance=gradient", alone, *SHORT), dataset, tmp_path / "run", registry)
     assert not (tmp_path / "run").exists()

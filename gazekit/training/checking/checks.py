@@ -190,7 +190,8 @@ def balance(
         else:
             raise ConfigurationError(
                 f"preset '{preset.name}': loss.balance = 'gradient' cannot balance the term '{names[0]}', which has no "
-                f"gradient on training exams of {dataset.root}; set loss.balance=none, or leave the term out"
+                f"gradient, or none that is finite, on training exams of {dataset.root}; set loss.balance=none, or "
+                "leave the term out"
             )
 
 
