@@ -135,7 +135,7 @@ def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[R
 
 
 def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | None = None) -> list[Recording]:
-    """Return the recordings that name an image, else those with its exam and view, else the nameless ones.
+    """Return the recordings that name an image or have its exam and view, else the nameless ones.
 
     The whole name is compared first, then the name without its suffix, ignoring case. Folders do not matter unless
     recordings of images of the same name have different ones.
@@ -154,10 +154,14 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
     whole = [each for each, name in named if name == wanted]
     bare = [each for each, name in named if alike & {name, without_suffix(name)}]
     found = in_folder_of(whole or bare, str(image.absolute()) if called is None else called)
-    if not bare and called is None:
+    if called is None:
         nameless = [each for each in recordings if not each.image]
-        found = [each for each in nameless if is_called_by(image, each)] or nameless
-        _check_one_image(found, image)
+        of_exam = [each for each in nameless if is_called_by(image, each)]
+        if bare:
+            found += [each for each in of_exam if each.view is not None]
+        else:
+            found = of_exam or nameless
+            _check_one_image(found, image)
     if not found and recordings:
         others = list(dict.fromkeys(each.image_name for each in recordings if each.image_name))
         raise DataError(

@@ -200,6 +200,13 @@ def test_an_image_is_looked_at_by_what_names_it_whole_or_without_its_suffix():
             looking_at(some, Path("c.png"), called=None if some == [other] else "c.png")
 
 
+def test_an_image_is_looked_at_by_what_names_it_and_by_what_has_its_exam_and_view():
+    """One reader's tracker knows the image, another reader's table the exam and view: both looked at it."""
+    tracked, table = recording(image="E1 cc.png"), recording(exam_id="E1", view="cc")
+    others = [recording(exam_id="E1", view="mlo"), recording(exam_id="E1"), recording()]
+    assert looking_at([tracked, table, *others], Path("E1 cc.png")) == [tracked, table]
+
+
 def of_images(*names):
     return [recording(image=name) for name in names]
 
