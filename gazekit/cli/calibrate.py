@@ -85,9 +85,8 @@ def _print(found: dict[str, Any], *, classes: int) -> None:
             f"shift {found['shift']:+.4g}: with it the mean probability of the positive class is its share of these "
             "exams"
         )
-    console.note(
-        found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class")
-    )
+    above = f"calls above {found['threshold']:.4g}" if classes == 2 else "calls the likeliest class"
+    console.note(". ".join(filter(None, (above, found["threshold_origin"]))))
 
 
 def _reading(temperature: float) -> str:

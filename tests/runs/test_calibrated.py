@@ -26,7 +26,10 @@ def calibrated(tiny_run, tmp_path_factory) -> Path:
     """The run with a temperature, and a threshold of specificity 0.6; not to be changed."""
     run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("calibrated") / "run")
     said = gazekit("calibrate", run, "--at-specificity", 0.6, "--json")
-    assert json.loads(said.stdout)["schema"] == "gazekit.calibration/1"
+    found = json.loads(said.stdout)
+    assert found["schema"] == "gazekit.calibration/1"
+    said = gazekit("calibrate", run, "--at-specificity", 0.6)
+    assert f"calls above {found['threshold']:.4g}. The lowest threshold of specificity 0.6 on" in said.stderr
     return run
 
 

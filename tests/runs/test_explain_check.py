@@ -188,6 +188,18 @@ def test_deletion_and_insertion_are_those_of_a_slow_loop(
     assert value(found, "deletion", "", "deletion_gain") == pytest.approx(gain)
 
 
+def test_deletion_and_insertion_count_the_exams_that_the_run_calls(
+    trained: Trained, dataset: PreparedDataset
+) -> None:
+    """As predict calls them: above the run's own threshold, which need not be 0.5."""
+    for threshold, exams in ((1e-6, 3), (1 - 1e-6, None)):
+        called = replace(trained, calibration=replace(trained.calibration, threshold=threshold))
+        found = check_explanations(called, dataset, "test", FEW)
+        row = find(found.rows, "deletion", "", "deletion")
+        assert (row and row.exams) == exams
+        assert any("the explained class in no exam" in said for said in found.statements) == (exams is None)
+
+
 def test_without_noise_and_with_an_equal_shift_the_maps_stay(
     trained: Trained, dataset: PreparedDataset
 ) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from gazekit.disk.wording import in_command
 from gazekit.errors import ConfigurationError
+from gazekit.measures.classification.threshold import called_class
 from gazekit.measures.gaze.looked_at import LookedAt
 from gazekit.measures.statistics.intervals import mean_interval
 from gazekit.modelling.model import explained_class
@@ -130,7 +131,10 @@ def _opened(
     )
     _check_maps(trained, own)
     looked = LookedAt.of(dataset, indices.tolist(), own.attention)
-    return CheckedMaps(trained, trained.attention_map, dataset, indices, exams, target, own, looked, settings)
+    called = called_class(predictions.probabilities, predictions.threshold)
+    return CheckedMaps(
+        trained, trained.attention_map, dataset, indices, exams, target, called, own, looked, settings
+    )
 
 
 def _check_maps(trained: Trained, own: ExplainedExams) -> None:
@@ -189,6 +193,7 @@ def _header(checked: CheckedMaps, other: Trained | None) -> dict[str, object]:
         "weights": checksum(checked.trained.weights.tensors),
         "data": checked.dataset.fingerprint,
         "exams": [checked.dataset.exam_ids[exam] for exam in checked.indices],
+        "called": checked.rows_called().tolist(),
         "settings": asdict(checked.settings),
         "random_labels": None if other is None else checksum(other.weights.tensors),
     }
@@ -214,7 +219,7 @@ def _tasks(checked: CheckedMaps, layers: Layers, other: ExplainedExams | None) -
             tasks[f"cascade {name} {draw}"] = partial(with_random, names[:number], draw)
     if other is not None:
         tasks["random labels"] = lambda: checked.likeness(other.attention) | checked.gaze(other.attention)
-    called = checked.called()
+    called = checked.rows_called()
     size = checked.trained.preset.training.batch_size
     for number, start in enumerate(range(0, len(called), size)):
         tasks[f"removal {number}"] = partial(checked.removal, called[start : start + size])

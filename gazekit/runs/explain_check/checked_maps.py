@@ -78,6 +78,7 @@ class CheckedMaps:
         dataset, indices: the exams, ``[N]`` positions.
         exams: the same, as the model reads them.
         target: explained class of each exam, ``[N]``.
+        called: class that the run calls in each exam, ``[N]``.
         own: maps and probabilities of the trained model.
         looked: fixations on the exams.
         settings: of the checks.
@@ -89,6 +90,7 @@ class CheckedMaps:
     indices: NDArray[np.int64]
     exams: Exams
     target: Integers
+    called: Integers
     own: ExplainedExams
     looked: LookedAt
     settings: ExplainCheckSettings
@@ -201,10 +203,9 @@ class CheckedMaps:
             maps = self.explained().attention
         return self.likeness(maps) | self.gaze(maps)
 
-    def called(self) -> Integers:
-        """Return the rows of the exams that the model calls the explained class."""
-        chances = self.own.probabilities
-        return np.flatnonzero(chances.argmax(axis=1) == self.target)
+    def rows_called(self) -> Integers:
+        """Return the rows of the exams that the run calls the explained class."""
+        return np.flatnonzero(self.called == self.target)
 
     def removal(self, rows: Integers) -> Values:
         """Measure the score while pixels are removed, or shown, in the order of the maps and in random order.
