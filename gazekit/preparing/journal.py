@@ -120,7 +120,7 @@ def read_header(root: Path) -> dict[str, Any]:
 
 
 _SENTENCES = {
-    "source": "the files of the source have changed",
+    "source": "the files of the source, or those of its gaze, have changed",
     "layout": "another version of gazekit kept gaze in another form there",
     "region": "the region was cut out by another version of its rules there",
 }

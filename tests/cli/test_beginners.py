@@ -115,6 +115,7 @@ def test_a_table_of_another_name(raw_folder, tmp_path):
             "no exam has a view 'CC'; did you mean 'cc'?; there are cc, mlo",
         ),
         (["RAW", "OUT", "--set", "view=cc"], 2, "no such option of Folder; did you mean 'views'?"),
+        (["RAW", "OUT", "--set", "postive=malignant"], 2, "and, as for every data set, positive=CLASS"),
         (["RAW", "OUT", "--set", "views=cc,mlo"], 2, """in quotes for the shell: 'views=["cc", "mlo"]'"""),
         (["RAW", "OUT", "--set", "positive=malignnant"], 2, "no such class; did you mean 'malignant'?"),
         (["RAW", "OUT", "--set", "positive"], 2, "--set positive: expected OPTION=VALUE"),

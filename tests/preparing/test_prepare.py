@@ -253,7 +253,9 @@ def test_a_finished_preparation_is_left_alone_and_another_refused(root, exams, t
     with pytest.raises(DataError, match=r'size is \[48, 40\] there, \[32, 32\] now; crop is "breast"'):
         run(exams, root, out, size=(32, 32), crop="none")
     Image.fromarray(breast(99)[0]).save(exams[2].images["cc"])
-    with pytest.raises(DataError, match=r"files of the source have changed.*--overwrite"):
+    with pytest.raises(
+        DataError, match=r"files of the source, or those of its gaze, have changed.*--overwrite"
+    ):
         run(exams, root, out)
     assert contents(out) == before
     run(exams, root, out, size=(32, 32), overwrite=True)
@@ -282,7 +284,7 @@ def test_files_that_reading_takes_besides_are_files_of_the_source(root, exams, t
     exams[2].gaze["cc"].with_suffix(".list").write_text("one")
     prepared(), prepared()
     exams[2].gaze["cc"].with_suffix(".list").write_text("another")
-    with pytest.raises(DataError, match="the files of the source have changed"):
+    with pytest.raises(DataError, match="the files of the source, or those of its gaze, have changed"):
         prepared()
 
 
@@ -304,7 +306,7 @@ def test_a_finished_heat_map_is_a_file_of_the_source_of_its_own_depth(root, exam
         found = PreparedDataset.open(tmp_path / "out").heat_map(0, "cc")
         assert found.max() == 1 and found[5, 20] == pytest.approx(6000 / 65535, abs=0.01)
     drawn(80)
-    with pytest.raises(DataError, match="the files of the source have changed"):
+    with pytest.raises(DataError, match="the files of the source, or those of its gaze, have changed"):
         run(exams, root, tmp_path / "out", window=window, bit_depth=12, crop="none")
 
 
@@ -387,7 +389,10 @@ def test_external_recordings_that_differ_in_more_than_their_places_are_others(ro
     found = Recording(tmp_path / "g.csv", at + X, at + Y, at, at + 300, image="2_mlo.png")
     run(exams, root, tmp_path / "out", recordings=[found])
     run(exams, root, tmp_path / "out", recordings=[replace(found)])
-    with pytest.raises(DataError, match="holds another preparation: the files of the source have changed"):
+    with pytest.raises(
+        DataError,
+        match="holds another preparation: the files of the source, or those of its gaze, have changed",
+    ):
         run(exams, root, tmp_path / "out", recordings=[replace(found, **other)])
 
 

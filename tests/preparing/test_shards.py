@@ -132,7 +132,12 @@ def test_what_is_not_all_shards_of_one_preparation_is_refused(raw, tmp_path):
     )
     raw[0][0].gaze["cc"].write_text("60.0,80.0\n")
     run(*raw, tmp_path / "later" / "shard-2", shard=(2, 3))
-    refused(first, tmp_path / "later" / "shard-2", third, match="the files of the source have changed")
+    refused(
+        first,
+        tmp_path / "later" / "shard-2",
+        third,
+        match="the files of the source, or those of its gaze, have changed",
+    )
 
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "images.npy"])

@@ -8,6 +8,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.gaze.options import options_of
+from gazekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import DataSource
@@ -40,7 +41,13 @@ def data_source(
     registry, options = console.registry(), options_of(items, flag)
     own = [option.name for option in signature.options_of(registry.component("dataset", name).value)]
     positive = None if POSITIVE in own else options.pop(POSITIVE, None)
-    return registry.create("dataset", name, **options), None if positive is None else _as_written(positive)
+    try:
+        source = registry.create("dataset", name, **options)
+    except ConfigurationError as error:
+        if options.keys() <= set(own):
+            raise
+        raise ConfigurationError(f"{error}; and, as for every data set, {POSITIVE}=CLASS") from None
+    return source, None if positive is None else _as_written(positive)
 
 
 def _as_written(value: object) -> str:
