@@ -149,13 +149,13 @@ def check_split(dataset: PreparedDataset, split: Mapping[str, str], *, allow_lea
     missing = [exam_id for exam_id in dataset.exam_ids if exam_id not in split]
     unknown = sorted(set(split) - set(dataset.exam_ids))
     if missing or unknown:
-        wrong = (
-            f"lacks exam {missing[0]}" if missing else f"names exam {unknown[0]}, which the data do not have"
+        lacks = [f"lacks exam {missing[0]} ({len(missing)} such)"] if missing else []
+        names = (
+            [f"names exam {unknown[0]}, which the data do not have ({len(unknown)} such)"] if unknown else []
         )
-        number = len(missing) + len(unknown)
         raise DataError(
-            f"the split {wrong} ({number} such); expected exactly the {len(dataset)} exams of {dataset.root}; make one "
-            "with gazekit data split"
+            f"the split {' and '.join(lacks + names)}; expected exactly the {len(dataset)} exams of {dataset.root}; "
+            "make one with gazekit data split"
         )
     classes: dict[str, set[int]] = defaultdict(set)
     for exam_id, label in zip(dataset.exam_ids, dataset.labels, strict=True):

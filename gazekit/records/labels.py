@@ -126,7 +126,11 @@ def describe(classes: Sequence[str]) -> str:
     if len(classes) == 2:
         return f"2 classes: '{classes[1]}' is positive, '{classes[0]}' negative"
     names = first_few((f"'{name}'" for name in classes), 10)
-    return f"{len(classes)} classes, none of them the positive one: {names}"
+    return (
+        f"1 class: {names}"
+        if len(classes) == 1
+        else f"{len(classes)} classes, none of them the positive one: {names}"
+    )
 
 
 def in_sentence(name: str) -> str:

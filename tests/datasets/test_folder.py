@@ -206,6 +206,7 @@ def test_a_split_column_without_a_word_is_no_split(tmp_path):
         ),
         ("exam_id,label,age", "if each exam is another patient, copy exam_id"),
         ("exam_id,patient_id,labell", "if labell is meant, rename it label$"),
+        ("exam_id,patient_id,lateral", r"add it, with the class of each exam \(benign, malignant\)$"),
         ("e1,p1,benign", "expected a first row that names exam_id, patient_id, label$"),
     ],
 )

@@ -182,6 +182,10 @@ def test_a_bad_split_is_refused(change, expected):
         check_split(data, good | change)
     with pytest.raises(DataError, match="lacks exam e3"):
         check_split(data, {exam: part for exam, part in good.items() if exam != "e3"})
+    respelled = {("E3" if exam == "e3" else exam): part for exam, part in good.items()}
+    both = r"lacks exam e3 \(1 such\) and names exam E3, which the data do not have \(1 such\); expected"
+    with pytest.raises(DataError, match=both):
+        check_split(data, respelled)
 
 
 def test_a_given_split_that_parts_a_patient_is_refused():

@@ -184,6 +184,7 @@ def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
     fails("no such folder", exams, root=root / "absent")
     fails("exam e0 comes twice", [*exams, exams[0]])
     fails("exam e1: label '1' is none of the classes a, 0", exams, classes=("a", "0"))
+    fails("one class only: the only exam is 'x';", [replace(exams[0], label="x")], classes=None)
     fails("one class only: all 6", [replace(exam, label="x") for exam in exams], classes=None)
     fails("1 of 6 exams name a part", [replace(exams[0], part="train"), *exams[1:]])
     fails("size", exams, ConfigurationError, size=(4, 40))

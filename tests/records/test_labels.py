@@ -118,6 +118,7 @@ def test_the_positive_class_can_be_chosen_for_every_source(tmp_path):
 
 def test_what_the_classes_are_is_one_line():
     assert describe(("normal", "cancer")) == "2 classes: 'cancer' is positive, 'normal' negative"
+    assert describe(("a",)) == "1 class: 'a'"
     assert describe(("a", "b", "c")) == "3 classes, none of them the positive one: 'a', 'b', 'c'"
     assert (positive_of(("normal", "cancer")), positive_of(("a", "b", "c"))) == ("cancer", None)
 

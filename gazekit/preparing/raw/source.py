@@ -181,9 +181,8 @@ def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None
     found = in_order(exam.label for exam in exams)
     classes = found if source.classes is None else tuple(source.classes)
     if len(classes) < 2:
-        raise DataError(
-            f"one class only: all {len(exams)} exams are '{classes[0]}'; expected at least two; check their labels"
-        )
+        every = f"all {len(exams)} exams are" if len(exams) > 1 else "the only exam is"
+        raise DataError(f"one class only: {every} '{classes[0]}'; expected at least two; check their labels")
     for exam in exams:
         check_label(exam.label, classes, f"exam {exam.exam_id}")
     return classes if positive is None else with_positive(classes, positive)
