@@ -69,13 +69,13 @@ def scores_of_readers(path: Path) -> ReaderScores:
     if len(ways) != 2:
         raise DataError(
             f"{path}: expected two columns of scores beside {', '.join(sorted(known))}, found {len(ways)}: "
-            f"{visible(', '.join(ways)) or 'none'}; give each reader's scores of an exam in both ways in one row"
+            f"{visible(', '.join(ways)[:300]) or 'none'}; give each reader's scores of an exam in both ways in one row"
         )
     scores: dict[tuple[str, str], tuple[float, float]] = {}
     truth: dict[str, tuple[str, str]] = {}
     for row in table.rows():
-        reader, exam = row["reader"], row["exam_id"]
-        told = row.word("label"), row["patient_id"] if "patient_id" in table.columns else exam
+        reader, exam = row.word("reader"), row.word("exam_id")
+        told = row.word("label"), row.word("patient_id") if "patient_id" in table.columns else exam
         if truth.setdefault(exam, told) != told or (reader, exam) in scores:
             raise DataError(f"{row.where}: exam {visible(exam)} comes twice for a reader, or with two labels")
         scores[reader, exam] = (row.number(ways[0]), row.number(ways[1]))
@@ -96,6 +96,7 @@ def scores_of_readers(path: Path) -> ReaderScores:
         scores=np.array([[[scores[r, exam][way] for exam in truth] for r in readers] for way in (0, 1)]),
         patients=[patient for _, patient in truth.values()],
         readers=readers,
+        ways=(ways[0], ways[1]),
     )
 
 
@@ -108,7 +109,9 @@ def _read(paths: Iterable[Path], *, named: bool = True) -> _Exams:
             classes = [name.removeprefix("p_") for name in columns]
             if len(classes) != 2 or row["label"] not in classes:
                 raise DataError(
-                    f"{path}: row {number}: expected two classes and one of them as label; a study is planned for two"
+                    f"{path}: row {number}: label {visible(row['label'][:40])!r}, and the columns of probabilities are "
+                    f"{visible(', '.join(columns)[:300]) or 'none'}; expected those of two classes, one of them the "
+                    "label: a study is planned for two"
                 )
             try:
                 chance = float(row[columns[1]])

@@ -101,6 +101,8 @@ def test_a_table_of_readers_says_how_many_exams_each_number_of_readers_needs(tmp
     assert len(needed) > 3 and needed == sorted(needed, reverse=True)
     said = gazekit("plan", path, "--difference", 0.08)
     assert "readers and exams for a difference of +0.080" in said.stdout and "5 readers" in said.stderr
+    assert re.search(r"mean AUC 0\.\d+ by without and 0\.\d+ by with \(p", said.stderr)
+    assert result["pilot"]["ways"] == ["without", "with"]
 
 
 def test_what_cannot_be_planned_is_refused(study, tmp_path):
@@ -113,7 +115,16 @@ def test_what_cannot_be_planned_is_refused(study, tmp_path):
     assert "expected one between 0 and 1: choose a smaller difference" in refused
     lost = write_readers(tmp_path / "readers.csv", lost=True)
     assert "reader r3 lacks exam e59" in gazekit("plan", lost, "--difference", 0.05, code=3).stderr
+    refused = gazekit("plan", lost, lost, "--difference", 0.05, code=3).stderr
+    assert "no column patient_id" in refused
     other = write_predictions(tmp_path / "predictions.csv", 0, 1.0)
+    other.write_text(other.read_text().replace(",p_benign", ",benign"))
+    refused = gazekit("plan", other, other, "--difference", 0.05, code=3).stderr
+    assert re.search(
+        r"row 2: label '\w+', and the columns of probabilities are none; expected those of two", refused
+    )
+    other.unlink()
+    write_predictions(other, 0, 1.0)
     other.write_text(other.read_text().replace("e0,p0", "e0,p9"))
     run = study / "runs" / "ours" / "fold-1-seed-0"
     assert "the same exam has two labels or patients" in gazekit("plan", run, other, *FEW, code=3).stderr

@@ -102,3 +102,18 @@ def test_a_table_of_readers_keeps_ways_readers_exams_and_patients(tmp_path: Path
         )
         with pytest.raises(DataError, match=r"row 5: exam e\d comes twice for a reader, or with two labels"):
             scores_of_readers(path)
+
+
+@pytest.mark.parametrize("column", ["reader", "exam_id", "patient_id"])
+def test_an_empty_name_in_a_table_of_readers_is_refused(tmp_path: Path, column: str) -> None:
+    """Exams without a patient were those of one, and readers without a name one reader."""
+    path = tmp_path / "readers.csv"
+    columns = ["reader", "exam_id", "patient_id", "label", "without", "with"]
+    rows = [
+        f"{reader},{exam},{exam},{int(exam > 'e2')},0.1,0.2" for reader in "xy" for exam in ("e1", "e2", "e3")
+    ]
+    cells = rows[1].split(",")
+    cells[columns.index(column)] = ""
+    path.write_text("\n".join([",".join(columns), rows[0], ",".join(cells), *rows[2:]]))
+    with pytest.raises(DataError, match=f"row 3: {column} is empty; expected a value in every row"):
+        scores_of_readers(path)

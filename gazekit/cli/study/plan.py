@@ -131,7 +131,7 @@ def _plan_readers(
             "difference": difference,
             "power": power,
             "alpha": alpha,
-            "pilot": asdict(found),
+            "pilot": {"ways": scores.ways, **asdict(found)},
             "curve": curve,
         }
         console.print_json("gazekit.plan_readers/1", values)
@@ -142,16 +142,17 @@ def _plan_readers(
     ]
     title = f"readers and exams for a difference of {difference:+.3f} with a power of {power:g}, at {alpha:g}"
     console.print_table(("readers", "exams", "patients"), rows, title=title)
-    _note_components(found, difference)
+    _note_components(found, scores.ways, difference)
 
 
-def _note_components(found: "ReaderComponents", difference: float) -> None:
+def _note_components(found: "ReaderComponents", ways: tuple[str, str], difference: float) -> None:
+    from gazekit.disk.plain_text import visible
     from gazekit.measures.numbers import probability
 
-    first, second = found.aucs
+    first, second = (f"{auc:.3f} by {visible(way[:40])}" for auc, way in zip(found.aucs, ways, strict=True))
     spread = (2 * found.interaction) ** 0.5
     console.note(
-        f"pilot: {found.readers} readers, {found.patients} patients, mean AUC {first:.3f} and {second:.3f} "
+        f"pilot: {found.readers} readers, {found.patients} patients, mean AUC {first} and {second} "
         f"(p {probability(found.p)}); readers differ in their gain by {spread:.3f} (standard deviation). –: no study "
         "of 100 times the pilot's patients is enough. These numbers rest on few readers: see docs/plan.md"
     )

@@ -30,12 +30,14 @@ class ReaderScores:
         scores: ``[2, J, N]``: way, reader, exam.
         patients: patient of each exam, ``[N]``.
         readers: names, ``[J]``.
+        ways: names of the two.
     """
 
     labels: Integers
     scores: Floats
     patients: Sequence[str]
     readers: Sequence[str]
+    ways: tuple[str, str] = ("the first way", "the second")
 
 
 @dataclass(frozen=True, slots=True)
