@@ -429,11 +429,19 @@ def test_tables_without_entries_are_absent(path, ramp):
 
 @pytest.mark.parametrize("width", [0, -5, 0.5])
 def test_a_window_without_width_gives_way_to_the_next_or_to_the_range(path, ramp, width):
-    alone = read_dicom(write(path, ramp, WindowCenter=10, WindowWidth=width)).pixels
-    np.testing.assert_allclose(alone, ramp / 4095, atol=1e-6)
-    first = read_dicom(write(path, ramp, WindowCenter=[10, 900], WindowWidth=[width, 700])).pixels
+    alone = read_dicom(write(path, ramp, WindowCenter=10, WindowWidth=width))
+    np.testing.assert_allclose(alone.pixels, ramp / 4095, atol=1e-6)
+    (said,) = alone.warnings
+    assert said.startswith(
+        f"has a window of width {float(width)}, which is skipped: the range of the image is used;"
+    )
+    assert read_dicom(path, "range").warnings == read_dicom(path, (10.0, 5.0)).warnings == ()
+    first = read_dicom(write(path, ramp, WindowCenter=[10, 900], WindowWidth=[width, 700]))
     expected = [linear(float(x), 900, 700) for x in ramp.ravel()]
-    np.testing.assert_allclose(first.ravel(), expected, atol=1e-6)
+    np.testing.assert_allclose(first.pixels.ravel(), expected, atol=1e-6)
+    assert ": window 2 of the file is used;" in first.warnings[0]
+    write(path, ramp, WindowCenter=[900, 10], WindowWidth=[700, width])
+    assert read_dicom(path).warnings == ()  # the second is not asked for
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")

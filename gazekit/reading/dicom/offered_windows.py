@@ -37,13 +37,36 @@ def offers(dataset: Dataset) -> list[Offer]:
     ]
     names = [str(name) for name in _listed(dataset, "WindowCenterWidthExplanation")]
     pairs = zip(_listed(dataset, "WindowCenter"), _listed(dataset, "WindowWidth"), strict=False)
-    least = 1 if dataset.get("VOILUTFunction", "LINEAR") == "LINEAR" else 0
     windows = [
         Offer("window", i, name)
         for i, ((centre, width), name) in enumerate(zip(pairs, chain(names, repeat("")), strict=False))
-        if centre != "" and width not in ("", 0) and width >= least
+        if centre != "" and width != "" and not _is_too_narrow(dataset, width)
     ]
     return tables + windows
+
+
+def too_narrow(dataset: Dataset, choice: Choice) -> str:
+    """Say that a window before the chosen one has no usable width, without a subject; empty if none has that."""
+    if choice == RANGE or isinstance(choice, tuple):
+        return ""
+    offer = pick(choice, offers(dataset))
+    if offer is not None and offer.kind == "table":
+        return ""
+    widths = _listed(dataset, "WindowWidth")[: None if offer is None else offer.index]
+    narrow = next((width for width in widths if width != "" and _is_too_narrow(dataset, width)), None)
+    if narrow is None:
+        return ""
+    used = "the range of the image" if offer is None else f"window {offer.index + 1} of the file"
+    return (
+        f"has a window of width {printable(narrow)}, which is skipped: {used} is used; if its grey looks wrong, choose "
+        "another with --window"
+    )
+
+
+def _is_too_narrow(dataset: Dataset, width: float) -> bool:
+    """Whether the file's function allows no window of this width. Source: DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    wide = width >= 1 if dataset.get("VOILUTFunction", "LINEAR") == "LINEAR" else width > 0
+    return not wide  # also one that is no number
 
 
 def pick(choice: Choice, offered: list[Offer]) -> Offer | None:

@@ -30,6 +30,7 @@ from gazekit.errors import DataError
 from gazekit.reading.dicom.codestream import claimed_size, frames_held
 from gazekit.reading.dicom.file import damage, open_dicom, printable, text_of
 from gazekit.reading.dicom.grey_scale import grey_scale, look_up
+from gazekit.reading.dicom.offered_windows import too_narrow
 from gazekit.reading.dicom.run_length import decode_rle
 from gazekit.reading.dicom.stored_bits import StoredValues, stored_values
 from gazekit.reading.window import FIRST, Choice
@@ -64,13 +65,14 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
     stored = _decode(dataset, path)
     table = _grey_scale(dataset, stored, window, path)  # [highest - lowest + 1]
     with damage(path, "its tags cannot be read"):
+        texts = (_excess(dataset), stored.warning, too_narrow(dataset, window))
         return RawImage(
             stored=stored.values,
             pixels=look_up(table, stored.values),
             laterality=_laterality(dataset),
             pixel_spacing_mm=_spacing(dataset),
             modality=text_of(dataset, "Modality"),
-            warnings=tuple(text for text in (_excess(dataset), stored.warning) if text),
+            warnings=tuple(text for text in texts if text),
         )
 
 
