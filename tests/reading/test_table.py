@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.reading.tables.table import beginning_with, first_columns, open_table
+from gazekit.reading.tables.table import Table, beginning_with, first_columns, open_table
 
 
 def write(folder, text, encoding="utf-8"):
@@ -179,6 +179,24 @@ def test_a_comma_before_three_digits_is_decimal_where_the_table_says_so(tmp_path
         return
     with pytest.raises(DataError, match=r"t\.tsv row 2: a is '-?1"):
         row.number("a")
+
+
+@pytest.mark.parametrize(("separator", "more"), [(";", 0), ("\t", 1)])
+def test_a_table_without_points_is_not_read_twice_to_understand_its_commas(
+    tmp_path, monkeypatch, separator, more
+):
+    rows = [separator.join((f"{number},125", f"{number},5")) for number in range(1, 500)]
+    table = open_table(write(tmp_path, "\n".join([separator.join("ab"), *rows])))
+    read, all_rows = [], Table.rows
+
+    def counted(table, **options):
+        for row in all_rows(table, **options):
+            read.append(row)
+            yield row
+
+    monkeypatch.setattr(Table, "rows", counted)
+    assert [row.number("a") for row in table.rows()] == [number + 0.125 for number in range(1, 500)]
+    assert len(read) == 499 + more
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])

@@ -45,7 +45,7 @@ _NO_TEXT = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
-_AFTER_COMMA = re.compile(r",\d")
+_AFTER_COMMA, _AFTER_POINT = re.compile(r",\d"), re.compile(r"\.\d")
 _COMMA, _POINT = re.compile(r"[+-]?\d*,\d+"), re.compile(r"[+-]?\d*\.\d+")
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", ".", "-", "--", "–", "—")
@@ -182,17 +182,14 @@ class _Commas:
 
     def _look(self) -> None:
         """Find the columns with numbers whose comma or point can be nothing but a decimal one."""
-        with self._table.path.open(encoding=self._table.encoding, newline="") as file:
-            before = ""
-            for block in iter(lambda: file.read(_BLOCK), ""):
-                if _AFTER_COMMA.search(before + block):
-                    break
-                before = block[-1]
-            else:
-                return  # most tables with tabs: found in a fraction of the time that the rows take
+        comma, point = (self._is_in_text(pattern) for pattern in (_AFTER_COMMA, _AFTER_POINT))
+        if not comma or (self._table.separator == ";" and not point):
+            return  # most tables: found in a fraction of the time that the rows take
         with suppress(DataError):  # of a row, which says it when it is read
             for row in self._table.rows(torn=True):
                 for position, cell in enumerate(() if row.torn else row.cells):
+                    if "," not in cell and "." not in cell:
+                        continue  # most cells, without an expression
                     number = cell.strip()
                     if _COMMA.fullmatch(number) and not _THOUSANDS.fullmatch(number):
                         self._commas.add(position)
@@ -200,6 +197,18 @@ class _Commas:
                         self._any_point = True
                         if not _THOUSANDS.fullmatch(number):
                             self._points.add(position)
+                if self._commas and not point:
+                    return  # one is enough where no number has a point
+
+    def _is_in_text(self, pattern: re.Pattern[str]) -> bool:
+        """Whether two letters that fit a pattern follow each other anywhere in the file."""
+        with self._table.path.open(encoding=self._table.encoding, newline="") as file:
+            before = ""
+            for block in iter(lambda: file.read(_BLOCK), ""):
+                if pattern.search(before + block):
+                    return True
+                before = block[-1]
+        return False
 
 
 @dataclass(frozen=True, slots=True)
