@@ -285,18 +285,21 @@ def _explain(item: Any, merged: Layer) -> str:
     wrong = tuple(name.split("."))
     options = {key for key in merged if key[-1] != "use" and key[: len(wrong)] != wrong and key != wrong}
     known = {*_keys(Preset), *map(".".join, (key for key in options if _is_option(key)))}
+    if "." not in name:
+        known |= {key.partition(".")[0] for key in known}
     if wrong[:2] == ("training", "groups"):  # of a part, whose name is the preset's own
         name, known = f"groups.{wrong[-1]}", {f"groups.{own}" for own in GroupSettings.model_fields}
-    if name in _OF_DATA:
-        return f"no such key; {_OF_DATA[name]}"
+    if name in _ELSEWHERE:
+        return f"no such key; {_ELSEWHERE[name]}"
     near = did_you_mean(name, sorted(known))
     return f"no such key{near or '; gazekit presets show NAME lists all'}"
 
 
-_OF_DATA = {
-    "positive": "the positive class is chosen when the data are prepared: gazekit data prepare … --set positive=CLASS"
+_ELSEWHERE = {
+    "positive": "the positive class is chosen when the data are prepared: gazekit data prepare … --set positive=CLASS",
+    "seed": "the seed is an option of its command: gazekit train … --seed N",
 }
-"""Keys that look like a preset's, and are of the data."""
+"""Keys that look like a preset's, and are not."""
 
 
 def _is_option(key: Key) -> bool:

@@ -73,14 +73,22 @@ def array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file, unpacked if necessary, with a limit on the unpacked size. Raises: DataError."""
     with _readable(path), path.open("rb") as file:
-        check_bytes(path, os.fstat(file.fileno()).st_size)
+        size = os.fstat(file.fileno()).st_size
+        check_bytes(path, size)
+        _check_not_empty(path, size)
         if not _is_packed(file):
             yield file
             return
         with _unpacking(path):
             content = GzipFile(fileobj=file).read(MOST_BYTES + 1)  # a few kilobytes can inflate to gigabytes
         check_bytes(path, len(content))
+        _check_not_empty(path, len(content))
         yield BytesIO(content)
+
+
+def _check_not_empty(path: Path, size: int) -> None:
+    if size == 0:
+        raise DataError(f"{path}: the file is empty; copy it again from its source")
 
 
 def with_preamble(content: BinaryIO) -> BinaryIO | None:

@@ -166,6 +166,8 @@ def test_other_things_in_place_of_a_run(dataset, tiny_run):
         ("epochs=3", "epochs: no such key; did you mean 'training.epochs'?"),
         ("training.optimiser=adam", "did you mean 'training.optimizer'?"),
         ("fusion.maps.head=2", "no such option of CrossAttention; did you mean 'heads'?"),
+        ("trainng.epochs=3", "trainng: no such key; did you mean 'training'?"),
+        ("seed=3", "seed: no such key; the seed is an option of its command: gazekit train … --seed N"),
         ("heads=2", "did you mean 'fusion.maps.heads'?"),
         ("views=cc,mlo", """expected a list, in quotes for the shell: 'views=["cc", "mlo"]'"""),
         ("fusion.vectors.hidden=64,8", """in quotes for the shell: 'fusion.vectors.hidden=["64", "8"]'"""),

@@ -314,7 +314,7 @@ def test_what_is_not_one_grey_image_is_one_clear_line(path, ramp, tags, expected
     ("content", "expected"),
     [
         (None, "no such image file"),
-        (b"", "not a DICOM"),
+        (b"", "the file is empty"),
         (b"hello" * 99, "not a DICOM"),
         (bytes(128) + b"DICM", "no pixel data"),
     ],

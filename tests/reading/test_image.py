@@ -1,5 +1,6 @@
 """Image files of every format to grey in [0, 1]."""
 
+import gzip
 import struct
 import zlib
 
@@ -302,6 +303,13 @@ def test_missing_unknown_and_multi_page_files_are_one_clear_line(tmp_path):
     page.save(tmp_path / "pages.tif", save_all=True, append_images=[page])
     with pytest.raises(DataError, match="2 pages"):
         read_image(tmp_path / "pages.tif")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.dcm", "a.npy", "a.tif", "a.dcm.gz", "packed.png.gz"])
+def test_an_empty_file_is_called_empty(tmp_path, name):
+    (tmp_path / name).write_bytes(gzip.compress(b"") if name.startswith("packed") else b"")
+    with pytest.raises(DataError, match=f"{name}: the file is empty; copy it again from its source"):
+        read_image(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
