@@ -21,8 +21,9 @@ from gazekit.errors import DataError, StorageError
 
 PARTIAL = ".partial"
 """Suffix of a file still being written; a file without it is complete."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _DISK = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),  # full, too large, failing
+    *(*_FULL, errno.EFBIG, errno.EIO, errno.ESTALE),  # full, too large, failing
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ETXTBSY),  # not ours to write
     *(
         errno.EISDIR,
@@ -47,14 +48,20 @@ def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
             raise
         amount = "" if size is None else f" {size} bytes"
         raise StorageError(
-            f"{path}: cannot write{amount}: {error.strerror}{_free(path, error)}; free some space or choose another "
-            "folder"
+            f"{path}: cannot write{amount}: {error.strerror}{_free(path, error)}; {_remedy(error)}choose another folder"
         ) from error
+
+
+def _remedy(error: OSError) -> str:
+    """Say what helps against a full disk, or a place that others own."""
+    if error.errno in _FULL:
+        return "free some space or "
+    return "get permission to write there or " if isinstance(error, PermissionError) else ""
 
 
 def _free(path: Path, error: OSError) -> str:
     """Describe the space left, if the disk is full."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
         with suppress(OSError):
             folder = next(parent for parent in path.absolute().parents if parent.exists())
             return f" ({shutil.disk_usage(folder).free} bytes are free)"

@@ -93,6 +93,8 @@ def unreadable(path: Path, kind: FileKind, error: OSError) -> DataError:
         return DataError(_wrong(path, kind, "is a link" if path.is_symlink() else "is in a loop of links"))
     if error.errno in (errno.ENXIO, errno.ENODEV):
         return DataError(_wrong(path, kind, "is a device or a socket"))
+    if isinstance(error, PermissionError):
+        return DataError(f"{path}: cannot be read ({error.strerror}); get permission to read {kind.what}")
     return DataError(_wrong(path, kind, f"cannot be read ({error.strerror or type(error).__name__})"))
 
 

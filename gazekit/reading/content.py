@@ -123,6 +123,8 @@ def _readable(path: Path) -> Iterator[None]:
             raise DataError(
                 f"{path}: there is no such image file; check its path or the table that names it"
             ) from None
+        if isinstance(error, PermissionError):
+            raise DataError(f"{path}: cannot be read ({error.strerror}); get permission to read it") from None
         to_nothing = error.errno in (errno.ENOENT, errno.ELOOP)
         found = "is a link to nothing" if to_nothing else f"cannot be read ({error.strerror})"
         raise DataError(f"{path}: {found}; expected an image file; copy it again from its source") from None
