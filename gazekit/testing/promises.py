@@ -24,6 +24,8 @@ from gazekit.contracts.heat_map import (
 from gazekit.contracts.types import Views
 
 EXAMS = 3
+_LONGEST = 400
+"""Characters of an actual result that a message quotes."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,15 @@ def naming(case: ContractCase) -> Iterator[None]:
 
 
 def promise(cls: type[Any], promised: str, kept: bool, came: object = "something else") -> None:
-    """Raise AssertionError with the promise and the actual result, unless the promise is kept."""
+    """Raise AssertionError with the promise and the actual result, unless the promise is kept.
+
+    The middle of a long result is left out: an exception may quote a whole file.
+    """
     if not kept:
-        raise AssertionError(f"{cls.__name__} promises {promised}; came: {came}")
+        said = str(came)
+        if len(said) > _LONGEST:
+            said = f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
+        raise AssertionError(f"{cls.__name__} promises {promised}; came: {said}")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from gazekit.errors import ConfigurationError
 from gazekit.registry.component import Component, Provenance, check_contract
 from gazekit.registry.registry import Registry
 from gazekit.testing import check_component, contract
+from gazekit.testing.promises import promise
 
 SMALL: dict[str, list[dict[str, Any]]] = {
     "timm": [
@@ -955,3 +956,13 @@ def test_a_declaration_that_would_hand_a_component_nothing_is_refused(
     ):
         with pytest.raises(ConfigurationError, match=said):
             check()
+
+
+def test_a_message_about_a_promise_quotes_no_whole_file() -> None:
+    error = UnicodeDecodeError("utf-8", bytes(range(256)) * 20, 128, 129, "invalid start byte")
+    with pytest.raises(
+        AssertionError, match=r"^int promises fits to raise nothing; came: UnicodeDecode"
+    ) as found:
+        promise(int, "fits to raise nothing", False, f"{error!r} for bytes.dat")
+    said = str(found.value)
+    assert len(said) < 500 and said.endswith("'invalid start byte') for bytes.dat") and " … " in said
