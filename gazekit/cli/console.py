@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from gazekit.registry.registry import Registry
 
 
-_LONGEST = 10_000
-"""Maximum characters of a note, warning or error."""
+_LONGEST, _LONGEST_WORD = 10_000, 500
+"""Maximum characters of a note, warning or error, and of a word in it: a path, or a name that others have chosen."""
 
 
 def stdout() -> "Console":
@@ -161,12 +162,18 @@ def _say(message: str, indent: int = 0) -> None:
     """Print on stderr: wrapped at words in a terminal, one whole line elsewhere."""
     from rich.padding import Padding
 
-    if len(message) > _LONGEST:  # it may quote a file from others, not written for reading
-        message = f"{message[:_LONGEST]} …"
+    # it may quote a file from others, not written for reading; its end says what was expected and what to do
+    message = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: _shortened(word[0], _LONGEST_WORD), message)
+    message = _shortened(message, _LONGEST)
     if stderr().is_terminal and indent:
         stderr().print(Padding(visible(message, keep="\n\t"), (0, 0, 0, indent), expand=False))
     else:
         stderr().print(" " * indent + message, soft_wrap=not stderr().is_terminal)
+
+
+def _shortened(text: str, most: int) -> str:
+    """Leave out the middle of a text that is too long."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"
 
 
 def _escape(message: str) -> str:

@@ -68,16 +68,31 @@ def _free(path: Path, error: OSError) -> str:
     return ""
 
 
-def check_place(path: Path) -> None:
-    """Raise StorageError if a folder, device or pipe stands where a file is to be written, or its folder is missing."""
+def check_place(path: Path, *, makes_folder: bool = False) -> None:
+    """Check, best before the work, that a file can be written at a path.
+
+    Args:
+        path: the file.
+        makes_folder: whether its folder will be made if it is missing.
+
+    Raises:
+        StorageError: a folder, device or pipe stands there, or its folder is missing, no folder, or not ours to write.
+    """
     if not path.name or (path.is_dir() and not path.is_symlink()):
         raise StorageError(f"{path}: is a folder; name a file in it")
     if path.exists() and not path.is_file() and not path.is_dir():
         raise StorageError(f"{path}: is a device or a pipe, which a file would replace; name a file")
-    if not path.parent.exists():
+    folder = path.parent
+    while makes_folder and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.exists():
         raise StorageError(
-            f"{path.parent}: there is no such folder to write {path.name} in; make it, or choose another"
+            f"{folder}: there is no such folder to write {path.name} in; make it, or choose another"
         )
+    if not folder.is_dir():
+        raise StorageError(f"{folder}: is no folder to write {path.name} in; choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"{folder}: you may not write {path.name} in this folder; choose another")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

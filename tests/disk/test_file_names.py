@@ -189,8 +189,15 @@ def test_a_message_is_never_longer_than_a_page(tmp_path: Path, capsys: pytest.Ca
     assert len(str(error.value)) < 1000
     console.stderr.cache_clear()
     console.fail("x" * 10**6)
+    long = capsys.readouterr().err
+    assert len(long) < 600 and long.startswith("error: xxx") and " … xxx" in long
+    console.warn(f"no fusion '{'a' * 20_000}'; expected one of: concat")
+    said = capsys.readouterr().err
+    assert len(said) < 600 and "no fusion 'aaa" in said and said.endswith("aaa'; expected one of: concat\n")
+    console.fail(f"{'a b ' * 10_000}: write it again")
     console.stderr.cache_clear()
-    assert len(capsys.readouterr().err) < 11_000
+    said = capsys.readouterr().err
+    assert len(said) < 11_000 and said.endswith(": write it again\n")
 
 
 def test_an_id_that_no_table_gives_back_is_refused_before_anything_is_prepared(

@@ -30,6 +30,7 @@ from gazekit.prepared.splits import make_split
 from gazekit.reporting.study.page import StudyPicture
 from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import RunDirectory
+from gazekit.runs.trained import Trained
 from gazekit.study.folder import StudyFolder
 from gazekit.study.launch import slurm as launch_slurm
 from gazekit.training.start import StartSettings, start_run
@@ -343,3 +344,26 @@ def test_a_file_is_not_written_in_the_place_of_a_folder_nor_in_a_missing_one(
     for place, cause in ((Path(), "is a folder"), (Path("new/page.html"), "no such folder")):
         with pytest.raises(StorageError, match=cause):
             write_atomically(place, "text")
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page_cases").write_text("a file")
+    (tmp_path / "sub" / "attention.png").mkdir(parents=True)
+    gaze = tmp_path / "not_read.csv"
+    report, found = ("report", tiny_run, "--out"), ("gaze", "fixations", gaze, "--out")
+    joined = ("gaze", "import", gaze, "--dataset", "folder", "--source", raw_folder)
+    monkeypatch.setattr(Trained, "predict", pytest.fail)
+    for command in (report, found, joined):
+        said = gazekit(*command, tmp_path / "page_cases" / "x" / "out.csv", code=74).stderr
+        assert (
+            f"page_cases{'' if command is joined else '/x'}: " in said
+            and " folder to write out.csv in" in said
+        )
+    assert "attention.png: is a folder" in gazekit(*report, tmp_path / "sub" / "page.html", code=74).stderr
+    assert "page_cases: is not a folder" in gazekit(*report, tmp_path / "page.html", code=3).stderr
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+    for command in (report, found):
+        said = gazekit(*command, tmp_path / "out.csv", code=74).stderr
+        assert f"error: {tmp_path}: you may not write out.csv in this folder; choose another" in said

@@ -45,6 +45,7 @@ def areas(
     pixel under it is. The table on the screen has the share of the readings (one reader's look at one image) that
     looked at an area, medians of times and entries, and mean shares; --out and --json have every reading.
     """
+    from gazekit.disk.atomic import check_place
     from gazekit.errors import ConfigurationError
     from gazekit.measures.gaze.areas_of_interest import measure_areas, summarise_areas
     from gazekit.measures.statistics.intervals import INTERVAL_METHOD
@@ -54,6 +55,8 @@ def areas(
 
     if table is not None and out is not None and out.resolve() == table.resolve():
         raise ConfigurationError(f"--out {out} would replace the table of --areas; write to another file")
+    if out is not None:
+        check_place(out)
     dataset = PreparedDataset.open(data)
     boxes = None if table is None else read_areas(table, dataset)
     if boxes is not None:

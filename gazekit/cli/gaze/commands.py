@@ -68,7 +68,7 @@ def heatmap(
     import numpy as np
     from PIL import Image
 
-    from gazekit.disk.atomic import disk_errors, write_atomically
+    from gazekit.disk.atomic import check_place, disk_errors, write_atomically
     from gazekit.gaze.fixations import fixations_of
     from gazekit.gaze.heat_map import heat_map, mean_heat_map, sigma_pixels
     from gazekit.gaze.image_names import looking_at
@@ -77,6 +77,7 @@ def heatmap(
     from gazekit.reporting.drawing.overlay import overlay
     from gazekit.reporting.drawing.rendering import as_png
 
+    check_place(out, makes_folder=True)
     readers, detection = readers_and_settings(gaze_format, settings)
     every = of_exam(read_recordings(recording, readers, wanted=reader), recording, exam, view)
     chosen = looking_at(every, image, called=image_name)

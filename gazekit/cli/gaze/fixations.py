@@ -51,12 +51,15 @@ def fixations(
     Thresholds are in degrees of visual angle. If the recording does not tell the length of a degree, it is 30/800 of
     the image's height (--image), or --set fixations.pixels_per_degree; 1 makes all thresholds pixels.
     """
+    from gazekit.disk.atomic import check_place
     from gazekit.errors import DataError
     from gazekit.gaze.image_names import looking_at
     from gazekit.gaze.quality import check_recording
     from gazekit.prepared.index import write_table
     from gazekit.reading.image_size import image_size
 
+    if out is not None:
+        check_place(out)
     readers, detection = readers_and_settings(gaze_format, settings)
     chosen = of_exam(read_recordings(recordings, readers, wanted=reader), recordings, exam, view)
     if image is not None:

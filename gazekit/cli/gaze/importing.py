@@ -42,7 +42,7 @@ def import_recordings(
 
     The table is what gazekit data prepare --gaze takes. Matching nothing is an error.
     """
-    from gazekit.disk.atomic import disk_errors, write_atomically
+    from gazekit.disk.atomic import check_place, disk_errors, write_atomically
     from gazekit.errors import ConfigurationError
     from gazekit.gaze.export import export
     from gazekit.gaze.matching import join
@@ -53,6 +53,7 @@ def import_recordings(
         raise ConfigurationError(
             f"{out}: lies among the recordings and would be read as one; choose another place"
         )
+    check_place(out, makes_folder=True)
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ())
     images = {(exam.exam_id, view): path for exam in exams for view, path in exam.images.items()}
     joined = join(read_recordings(recordings, readers, names, reader), exams)

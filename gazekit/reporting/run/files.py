@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from gazekit.disk.atomic import check_place, write_atomically
+from gazekit.disk.atomic import check_folder, check_place, write_atomically
 from gazekit.errors import ConfigurationError
 from gazekit.measures.classification.curves import is_binary
 from gazekit.measures.evaluate import pooled_of
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.run.confusion import youden_threshold
-from gazekit.reporting.run.page import PICTURE, RunPage, write_run_page
+from gazekit.reporting.run.page import PICTURE, RunPage, cases_folder, write_run_page
 from gazekit.reporting.run.report import ReportSettings, run_page
 from gazekit.runs.trained import Progress, Trained, open_data
 
@@ -42,10 +42,13 @@ def write_report(
 
     Raises:
         ConfigurationError: the threshold is invalid, or the runs cannot be shown side by side.
-        StorageError: the page cannot be written.
+        StorageError: the page cannot be written, which is said before the work as far as it shows.
     """
     path = out or trained.run.path / "report.html"
     check_place(path)
+    for kind in ("png", "svg"):
+        check_place(path.with_name(f"{PICTURE}.{kind}"))
+    check_folder(cases_folder(path))
     exams = len(trained.exams_of(dataset, settings.part))
     predicted = exams * (1 if without is None else 2)
     total = predicted + min(settings.cases, exams)

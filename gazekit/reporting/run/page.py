@@ -130,7 +130,7 @@ def write_run_page(path: Path, page: RunPage) -> None:
 
 def _write_further(path: Path, page: RunPage) -> None:
     """Write the exams that the page does not hold into a folder beside it, and remove those of an earlier report."""
-    folder = _folder(path)
+    folder = cases_folder(path)
     check_folder(folder)
     ranges = page.further.rest if page.further else ()
     with disk_errors(folder):
@@ -154,7 +154,8 @@ def _write_further(path: Path, page: RunPage) -> None:
         )
 
 
-def _folder(path: Path) -> Path:
+def cases_folder(path: Path) -> Path:
+    """Return the folder of the further exams of a report."""
     return path.parent / f"{path.stem}_cases"
 
 
@@ -162,7 +163,7 @@ def _pages(path: Path, further: FurtherCases | None, shown: int) -> list[dict[st
     """Links from one page of exams to all of them, the one that is shown without a target; none for a single page."""
     if further is None or not further.rest:
         return []
-    here, there = ("", f"{_folder(path).name}/") if shown == 1 else (f"../{path.name}", "")
+    here, there = ("", f"{cases_folder(path).name}/") if shown == 1 else (f"../{path.name}", "")
     targets = [here, *(f"{there}{number}.html" for number in range(2, len(further.rest) + 2))]
     ranges = [(1, further.first), *further.rest]
     return [
