@@ -34,7 +34,9 @@ def evaluate(
             "as age:50,65. May be repeated.",
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
+    resamples: Annotated[
+        int, typer.Option(min=100, max=10**6, help="Bootstrap resamples over patients.")
+    ] = 2000,
     device: Device = "auto",
     as_json: Json = False,
     split: FormerPart = None,

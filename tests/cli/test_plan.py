@@ -133,6 +133,8 @@ def test_what_cannot_be_planned_is_refused(study, tmp_path):
     assert "the predictions are the same" in gazekit("plan", run, run, *FEW, code=3).stderr
     readers = write_readers(tmp_path / "all.csv")
     assert "takes no --simulations" in gazekit("plan", readers, *FEW, code=2).stderr
+    for option in ("--patients", "--simulations"):
+        assert "at most 1000000" in gazekit("plan", study, *rows, *FEW, option, 10**20, code=2).stderr
     copied = shutil.copytree(study, tmp_path / "study")
     shutil.copytree(run, copied / "runs" / "ours" / "fold-1-seed-0 (copy)")
     refused = gazekit("plan", copied, *rows, *FEW, code=3).stderr

@@ -120,6 +120,15 @@ def test_a_plan_is_a_function_of_its_seed_and_larger_differences_need_fewer_pati
     assert plan_exams(pilot, difference=0.1, simulations=200).needed.patients > large.needed.patients
 
 
+def test_a_size_besides_is_in_the_table_and_changes_nothing_else():
+    """One of 100 times the patients, where every study finds the difference, turned the line, and asked for more."""
+    pilot = drawn(np.random.default_rng(5), 200)
+    alone = plan_exams(pilot, difference=0.1, simulations=200)
+    beside = plan_exams(pilot, difference=0.1, simulations=200, sizes=[20_000])
+    assert beside.needed == alone.needed
+    assert beside.curve[:-1] == alone.curve and beside.curve[-1].patients == 20_000
+
+
 def test_covariances_of_aucs_are_those_of_delongs_test_and_of_a_slow_loop():
     rng = np.random.default_rng(6)
     pilot = drawn(rng, 40, most=3)

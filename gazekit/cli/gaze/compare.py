@@ -19,7 +19,9 @@ _OF_READERS = ("nss", "information_gain", "multimatch_shape", "scanmatch")
 
 def compare(
     data: Annotated[Path, typer.Argument(help="Prepared data set with the gaze of several readers.")],
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
+    resamples: Annotated[
+        int, typer.Option(min=100, max=10**6, help="Bootstrap resamples over patients.")
+    ] = 2000,
     as_json: Json = False,
 ) -> None:
     """Compare the readers of every image that two or more looked at, with 95 % intervals over patients.

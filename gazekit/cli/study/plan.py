@@ -32,9 +32,9 @@ def plan(
     power: Annotated[float, typer.Option(min=0.1, max=0.99, help="Chance to find the difference.")] = 0.8,
     alpha: Annotated[float, typer.Option(min=0.0001, max=0.2, help="Level of the two-sided test.")] = 0.05,
     patients: Annotated[
-        list[int] | None, typer.Option(min=4, help="Size to simulate besides; may be repeated.")
+        list[int] | None, typer.Option(min=4, max=10**6, help="Size to simulate besides; may be repeated.")
     ] = None,
-    simulations: Annotated[int, typer.Option(min=100, help="Simulated studies per size.")] = 1000,
+    simulations: Annotated[int, typer.Option(min=100, max=10**6, help="Simulated studies per size.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     as_json: Json = False,
 ) -> None:

@@ -254,6 +254,8 @@ def plan_exams(
 
     Sizes around the closed form's are simulated, and more until they enclose the power. ``Φ⁻¹(power)`` is nearly a
     straight line over ``√patients``; the size at which the line through all of them reaches the power is simulated too.
+    Sizes that are given besides do not decide: one far away, where every study finds the difference, would turn the
+    line.
 
     Args:
         pilot: predictions of both systems on the same exams.
@@ -277,9 +279,9 @@ def plan_exams(
             progress(len(curve), len(curve) + more)
         return curve[patients].power
 
-    first = sorted({max(_FEWEST, round(start * share)) for share in _GRID} | set(sizes))
+    first = sorted({max(_FEWEST, round(start * share)) for share in _GRID})
     for number, patients in enumerate(first):
-        simulate(patients, len(first) - number)
+        simulate(patients, len(first) - number + len(sizes))
     while simulate(min(curve)) >= power and min(curve) > _FEWEST:
         simulate(max(_FEWEST, min(curve) // 2))
     while simulate(max(curve)) < power:
@@ -287,7 +289,8 @@ def plan_exams(
             raise DataError(f"no study of up to {_MOST} patients has a power of {power:g}")
         simulate(max(curve) * 2)
     needed = _size_for(power, sorted(curve.values(), key=lambda each: each.patients), simulations)
-    simulate(needed)
+    for number, patients in enumerate((needed, *sizes)):
+        simulate(patients, len(sizes) - number)
     low, high, pilots = _over_pilots(pilot, difference, power=power, alpha=alpha, seed=seed)
     before, after = pilot.aucs[0], shifted.aucs[1]
     return ExamPlan(
