@@ -155,7 +155,7 @@ def prepare(
         header |= {SHARD_KEY: list(procedure.shard)} if procedure.shard else {}
         if is_damaged(out, header, procedure.note) or _came_to_nothing(out, header):
             discard(out)
-        if (out / MANIFEST).exists():
+        if is_finished(out):
             return summarise(out)
         if procedure.shard and (found := finished_shard(out, header)):
             return found
@@ -239,6 +239,15 @@ def is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) -
         note(f"{error}; preparing it again")
         return True
     return False
+
+
+def is_finished(out: Path) -> bool:
+    """Whether ``out`` is prepared; if so, remove the journal that a process left which was killed at the very end."""
+    if not (out / MANIFEST).exists():
+        return False
+    with disk_errors(out):
+        (out / NAME).unlink(missing_ok=True)
+    return True
 
 
 def _came_to_nothing(out: Path, header: dict[str, Any]) -> bool:

@@ -246,6 +246,10 @@ def test_a_finished_preparation_is_left_alone_and_another_refused(root, exams, t
     before = contents(out)
     again = run(exams, root, out, jobs=2, progress=lambda *at: pytest.fail("prepared again"))
     assert again == replace(first, work=None)
+    (out / "journal.jsonl").write_text(
+        "{}\n"
+    )  # as where it could not be removed, the last step of a preparation
+    assert run(exams, root, out) == again and contents(out) == before
     assert (first.work.exams, first.work.files) == (6, 30)
     files = {path for e in exams for path in (*e.images.values(), *e.gaze.values())}
     masks = {mask.path for e in exams for (mask,) in e.masks.values()}

@@ -11,13 +11,12 @@ from gazekit.disk.locking import locked
 from gazekit.disk.wording import first_few
 from gazekit.errors import DataError
 from gazekit.prepared.exam_record import ExamRecord
-from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.stored_array import HEAT_MAPS
 from gazekit.prepared.verification import row_digests
 from gazekit.preparing.journal import Journal, check_same
 from gazekit.preparing.one_exam import PreparedExam
-from gazekit.preparing.prepare import Procedure, claim, discard, finish, is_damaged, record
+from gazekit.preparing.prepare import Procedure, claim, discard, finish, is_damaged, is_finished, record
 from gazekit.preparing.sharding.shard import Shard
 from gazekit.preparing.summary import Summary, summarise
 from gazekit.records.refused import Refused
@@ -44,7 +43,7 @@ def merge(shards: Sequence[Path], out: Path, procedure: Procedure) -> Summary:
         forget_partial(out, now=time())
         if procedure.overwrite or is_damaged(out, header, procedure.note):
             discard(out)
-        if (out / MANIFEST).exists():
+        if is_finished(out):
             return summarise(out)
         with closing(Journal(out, header, PreparationSettings.from_json(header))) as journal:
             results = (result for part in parts for result in _results(part))
