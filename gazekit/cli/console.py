@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import without_middle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,17 +164,12 @@ def _say(message: str, indent: int = 0) -> None:
     from rich.padding import Padding
 
     # it may quote a file from others, not written for reading; its end says what was expected and what to do
-    message = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: _shortened(word[0], _LONGEST_WORD), message)
-    message = _shortened(message, _LONGEST)
+    message = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: without_middle(word[0], _LONGEST_WORD), message)
+    message = without_middle(message, _LONGEST)
     if stderr().is_terminal and indent:
         stderr().print(Padding(visible(message, keep="\n\t"), (0, 0, 0, indent), expand=False))
     else:
         stderr().print(" " * indent + message, soft_wrap=not stderr().is_terminal)
-
-
-def _shortened(text: str, most: int) -> str:
-    """Leave out the middle of a text that is too long."""
-    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"
 
 
 def _escape(message: str) -> str:

@@ -22,6 +22,7 @@ from gazekit.contracts.heat_map import (
     Y,
 )
 from gazekit.contracts.types import Views
+from gazekit.disk.wording import without_middle
 
 EXAMS = 3
 _LONGEST = 400
@@ -59,15 +60,11 @@ def naming(case: ContractCase) -> Iterator[None]:
 
 
 def promise(cls: type[Any], promised: str, kept: bool, came: object = "something else") -> None:
-    """Raise AssertionError with the promise and the actual result, unless the promise is kept.
-
-    The middle of a long result is left out: an exception may quote a whole file.
-    """
+    """Raise AssertionError with the promise and the actual result, unless the promise is kept."""
     if not kept:
-        said = str(came)
-        if len(said) > _LONGEST:
-            said = f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
-        raise AssertionError(f"{cls.__name__} promises {promised}; came: {said}")
+        raise AssertionError(
+            f"{cls.__name__} promises {promised}; came: {without_middle(str(came), _LONGEST)}"
+        )
 
 
 @contextmanager
