@@ -9,7 +9,7 @@ from string import Template
 
 from gazekit import __version__
 from gazekit.contracts import hookspecs
-from gazekit.disk.atomic import disk_errors
+from gazekit.disk.atomic import disk_errors, new_folder
 from gazekit.errors import ConfigurationError
 from gazekit.registry.component import in_words
 from gazekit.registry.registry import HOOKS, KINDS, kind_called
@@ -74,9 +74,12 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         path: Template(text).substitute(_words(kind, name)) for path, text in _files(kind, name).items()
     }
     with disk_errors(folder):
-        for path, text in contents.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with new_folder(folder) as made:  # whole, or not at all
+            for path, text in contents.items():
+                (made / path).parent.mkdir(parents=True, exist_ok=True)
+                (made / path).write_text(text, encoding="utf-8")
+            made.rename(folder)
     return [Path(path) for path in contents]
 
 

@@ -120,6 +120,11 @@ def test_a_new_gaze_reader_says_why_it_has_no_preset_and_brings_a_file(
     assert "gazekit-soft-gate: 6 promises kept, 0 broken, 0 not checked" in said.stderr
 
 
+def test_a_package_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    said = gazekit("plugins", "new", "fusion", "x" * 300, "--out", tmp_path / "package", code=74).stderr
+    assert "File name too long" in said and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
