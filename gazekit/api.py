@@ -189,7 +189,7 @@ def train(
             "overrides belong to a preset given by name; give them to registry.preset(…, overrides=…)"
         )
     dataset = data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data))
-    out, chosen, warn = Path(out), choose_device(device or "auto"), _warner(note)
+    out, chosen, warn = Path(out), choose_device(device), _warner(note)
     if resume and (out / "run.json").exists():
         run = RunDirectory.open(out)
         if initial is not None:
@@ -232,9 +232,7 @@ def load(
     Raises:
         DataError: no run, or no epoch of it validated yet.
     """
-    return open_trained(
-        Path(run), registry or load_registry(), choose_device(device or "auto"), which=weights
-    )
+    return open_trained(Path(run), registry or load_registry(), choose_device(device), which=weights)
 
 
 @_speaks_python
@@ -351,7 +349,7 @@ def pretrain(
         registry,
         data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data)),
         PretrainSettings(**settings),
-        device=choose_device(device or "auto"),
+        device=choose_device(device),
         report=progress,
     )
 
@@ -661,7 +659,7 @@ def benchmark(
         settings = parse_study(dict(study), "the study given", folder=Path())
     else:
         settings = read_study(Path(study))
-    folder, chosen = StudyFolder(Path(out)), device_of_runs(device or "auto", launcher)
+    folder, chosen = StudyFolder(Path(out)), device_of_runs(device, launcher)
     here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have no GPU
     registry = registry or load_registry()
     check_spaces(settings, registry, os.environ)
@@ -731,7 +729,7 @@ def tune(
         StudyFolder(Path(out)),
         asked,
         registry or load_registry(),
-        device_of_runs(device or "auto", launcher),
+        device_of_runs(device, launcher),
         lambda study: finish(study, launcher=launcher, jobs=jobs, finished=_each_run(note)),
     )
     return tuning
@@ -742,7 +740,7 @@ def _opened(run: Trained | Path | str, weights: Which | None = None, *, device: 
     if isinstance(run, Trained) and weights in (None, run.weights.which):
         return run
     path = run.run.path if isinstance(run, Trained) else Path(run)
-    return open_trained(path, load_registry(), choose_device(device or "auto"), which=weights or "selected")
+    return open_trained(path, load_registry(), choose_device(device), which=weights or "selected")
 
 
 def _data_for(trained: Trained, data: Dataset | None) -> PreparedDataset:

@@ -37,9 +37,9 @@ def free_memory() -> float:
     return min([_all_memory() if available is None else available * 1024, *_free_of_groups()])
 
 
-def choose_device(device: "str | torch.device") -> "torch.device":
-    """Resolve ``auto`` to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
-    name = str(device).removesuffix(":0")  # that of a tensor
+def choose_device(device: "str | torch.device | None") -> "torch.device":
+    """Resolve ``auto``, or None, to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
+    name = "auto" if device is None else str(device).removesuffix(":0")  # that of a tensor
     if name not in ("auto", "cpu", "cuda"):
         several = "; CUDA_VISIBLE_DEVICES chooses among several GPUs" if name.startswith("cuda:") else ""
         raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto{several}")

@@ -271,6 +271,7 @@ def test_errors_and_warnings_speak_python(
     ("device", "said"),
     [
         ("gpu", "device gpu: expected cpu, cuda or auto"),
+        ("", "device : expected cpu, cuda or auto"),
         (
             "cuda:1",
             "device cuda:1: expected cpu, cuda or auto; CUDA_VISIBLE_DEVICES chooses among several GPUs",

@@ -39,7 +39,7 @@ def launcher_of(name: str) -> Launcher:
     return LAUNCHERS[name]
 
 
-def device_of_runs(name: str, launcher: str) -> "torch.device":
+def device_of_runs(name: str | None, launcher: str) -> "torch.device":
     """Choose the device for the runs of a study: where they run elsewhere, CUDA need not be here.
 
     Raises:
