@@ -218,7 +218,9 @@ def test_the_size_of_an_image_comes_from_its_head(tmp_path, suffix):
 def test_a_head_without_a_size_is_one_line(tmp_path, content):
     path = tmp_path / "image.dcm"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"image\.dcm: (its size cannot be read|not a DICOM file)"):
+    with pytest.raises(
+        DataError, match=r"image\.dcm: (its size cannot be read|not a DICOM file|the file is empty)"
+    ):
         image_size(path)
     with pytest.raises(DataError, match="no such image file"):
         image_size(tmp_path / "none.png")
