@@ -199,17 +199,23 @@ def _broken(line: str, width: int) -> str:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", fold: str | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    fold: str | None = None,
+    keep: str = "",
 ) -> None:
     """Print a table on stdout; only the column ``fold`` (the last by default) wraps if the table is too wide.
 
-    If the other columns are too wide themselves, several tables show them, each beside the first column.
+    If the other columns are too wide themselves, several tables show them, each beside the first column. Control
+    characters are escaped, line breaks too: a name with one would look like another row. ``keep`` is as in ``visible``.
     """
     from rich.table import Table
 
     if title:
         stdout().print(title, style="bold", markup=False, soft_wrap=True)
-    cells = [[visible(str(cell), keep="\n") for cell in row] for row in rows]
+    cells = [[visible(str(cell), keep=keep) for cell in row] for row in rows]
     below = [[name, *column] for name, *column in zip(columns, *cells, strict=True)]
     lines = [_widest(column, lambda text: text.split("\n")) for column in below]
     words = [_widest(column, str.split) for column in below]

@@ -46,9 +46,8 @@ def list_presets(as_json: Json = False) -> None:
     if as_json:
         console.print_json("gazekit.presets/1", {"presets": rows})
         return
-    console.print_table(
-        ("name", "views, backbone, fusions, gaze; what it is"), [(r["name"], _two_lines(r)) for r in rows]
-    )
+    columns = ("name", "views, backbone, fusions, gaze; what it is")
+    console.print_table(columns, [(r["name"], _two_lines(r)) for r in rows], keep="\n")
 
 
 def _of_gaze(preset: "Preset") -> str:

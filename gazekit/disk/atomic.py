@@ -22,17 +22,13 @@ from gazekit.errors import DataError, StorageError
 PARTIAL = ".partial"
 """Suffix of a file still being written; a file without it is complete."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EINVAL)
+"""A link, a pipe, a device or a second name stands there."""
 _DISK = {
     *(*_FULL, errno.EFBIG, errno.EIO, errno.ESTALE),  # full, too large, failing
+    *_NO_FILE,
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ETXTBSY),  # not ours to write
-    *(
-        errno.EISDIR,
-        errno.ENOTDIR,
-        errno.ELOOP,
-        errno.ENXIO,
-        errno.EINVAL,
-        errno.ENAMETOOLONG,
-    ),  # no place for a file
+    *(errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),  # no place for a file
 }
 _STALE = 3600
 """Seconds after which a partial file counts as left over from a killed process."""
@@ -47,15 +43,18 @@ def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
         if error.errno not in _DISK:
             raise
         amount = "" if size is None else f" {size} bytes"
+        cause = "it is a link" if error.errno == errno.ELOOP and path.is_symlink() else error.strerror
         raise StorageError(
-            f"{path}: cannot write{amount}: {error.strerror}{_free(path, error)}; {_remedy(error)}choose another folder"
+            f"{path}: cannot write{amount}: {cause}{_free(path, error)}; {_remedy(error)}choose another folder"
         ) from error
 
 
 def _remedy(error: OSError) -> str:
-    """Say what helps against a full disk, or a place that others own."""
+    """Say what helps against a full disk, a place that others own, or what stands in the way."""
     if error.errno in _FULL:
         return "free some space or "
+    if error.errno in _NO_FILE:
+        return "remove it or "
     return "get permission to write there or " if isinstance(error, PermissionError) else ""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from gazekit.disk.plain_text import has_controls
 from gazekit.disk.regular_file import is_regular_file
 from gazekit.errors import DataError
 from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special, without_views
@@ -74,6 +75,10 @@ def read_exam_table(
     for row in table:
         key = row.word(ids)
         row.check_new(ids, key, rows)
+        if has_controls(key):
+            raise DataError(
+                f"{row.where}: {ids} is {key[:60]!r}; expected printable characters, no line breaks"
+            )
         cells = {view: _cell(row, columns[view]) for view in views.views}
         images = {view: files.path(cell) for view, cell in cells.items() if cell}
         side = side_in(_cell(row, sides), sides, row.where) if sides else ""

@@ -312,6 +312,11 @@ def test_brackets_in_the_head_of_a_table_are_shown_and_its_parts_stand_apart(
     assert lines == ["     [first]", "auc  0.1234567", "", "     [/second]", "auc  0.7654321", ""]
 
 
+def test_a_line_break_in_a_cell_makes_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_table(("exam", "class"), [("a\nb\x1b[31m", "benign")])
+    assert capsys.readouterr().out.splitlines()[1].split() == [r"a\nb\x1b[31m", "benign"]
+
+
 def test_of_many_doubts_the_first_are_shown_and_the_others_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

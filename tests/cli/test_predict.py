@@ -460,6 +460,7 @@ def test_a_table_is_predicted_by_its_rows_and_needs_no_label(
         ("cc,mlo\na.png,b.png\n", "no column exam_id; the file has cc, mlo"),
         ("exam_id,cc,mlo\n", "no rows below the header"),
         ("exam_id,cc,mlo\na,1,2\na,1,2\n", "row 3: exam_id 'a' comes again, first in row 2"),
+        ('exam_id,cc,mlo\n"a\nerror: b",1,2\n', r"exam_id is 'a\nerror: b'; expected printable characters"),
         ("exam_id,cc,mlo,laterality\na,1,2,up\n", "row 2: laterality is 'up'; expected L, R or nothing"),
         ("exam_id,cc,mlo,Side\na,1,2,up\n", "row 2: Side is 'up'; expected L, R or nothing"),
         ("exam_id,cc,mlo\na,1.png,2.png\n", "a: view cc: there is no such image file"),
