@@ -167,22 +167,17 @@ def stored_gaze(
 def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDataset) -> FixationTable:
     """The fixations that the settings ask for, with the sigma that they ask for."""
     _check_can_choose(table, settings, dataset)
+    table = of_chosen_readers(table, settings, dataset)
     kept = table.duration_ms >= settings.minimum_duration_ms
     if settings.window_ms is not None:
         begin, end = settings.window_ms
-        if len(table.onset_ms) and np.isnan(table.onset_ms).all():
+        kept &= (table.onset_ms >= begin) & (table.onset_ms < end)
+    for name, unknown in unknown_times(table, settings).items():
+        if len(unknown) and unknown.all():
             raise DataError(
-                f"{dataset.root}: no fixation has an onset, which gaze.window_ms needs; train without it"
+                f"{dataset.root}: no fixation has {TIMES[name]}, which gaze.{name} needs; train without it"
             )
-        kept &= (table.onset_ms >= begin) & (table.onset_ms < end)  # NaN is outside
-    if isinstance(settings.readers, tuple):
-        missing = sorted(set(settings.readers) - set(table.readers))
-        if missing:
-            raise ConfigurationError(
-                f"gaze.readers: {dataset.root} has no reader '{missing[0]}'; there are {', '.join(table.readers[:12])}"
-            )
-        wanted = [table.readers.index(name) for name in settings.readers]
-        kept &= np.isin(table.reader, wanted)
+        kept &= ~unknown
     chosen = table.take(kept)
     if settings.sigma is None:
         return chosen
@@ -194,6 +189,34 @@ def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDatas
             f"expected at least {NARROWEST}: choose a larger sigma, or prepare the data with a larger --size"
         )
     return replace(chosen, sigma_x=chosen.sigma_x * factor, sigma_y=chosen.sigma_y * factor)
+
+
+def of_chosen_readers(
+    table: FixationTable, settings: GazeSettings, dataset: PreparedDataset
+) -> FixationTable:
+    """The fixations of the readers that the settings name. Raises ConfigurationError: there is no such reader."""
+    if not isinstance(settings.readers, tuple):
+        return table
+    missing = sorted(set(settings.readers) - set(table.readers))
+    if missing:
+        raise ConfigurationError(
+            f"gaze.readers: {dataset.root} has no reader '{missing[0]}'; there are {', '.join(table.readers[:12])}"
+        )
+    return table.take(np.isin(table.reader, [table.readers.index(name) for name in settings.readers]))
+
+
+TIMES = {"window_ms": "an onset", "minimum_duration_ms": "a duration"}
+"""Setting → the time that it needs."""
+
+
+def unknown_times(table: FixationTable, settings: GazeSettings) -> dict[str, NDArray[np.bool_]]:
+    """Setting that chooses by a time → the fixations, ``[M]``, that lack it: those of recordings without time."""
+    found = {}
+    if settings.window_ms is not None:
+        found["window_ms"] = np.isnan(table.onset_ms)
+    if settings.minimum_duration_ms > 0:
+        found["minimum_duration_ms"] = np.isnan(table.onset_ms) & (table.duration_ms == 1)  # a weight
+    return found
 
 
 def _check_can_choose(table: FixationTable, settings: GazeSettings, dataset: PreparedDataset) -> None:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gazekit.contracts.heat_map import DURATION, SLOT, X, Y, goes_on
+from gazekit.contracts.heat_map import DURATION, ONSET, SLOT, X, Y, goes_on
 from gazekit.contracts.interfaces import Term
 from gazekit.contracts.types import Batch, Output
 
@@ -28,7 +28,8 @@ class GazeStatistics(Term):
       another recording does not count;
     - ``places``: the share of the cells that were looked at.
 
-    Only fixations on the image count. A view without any says nothing, and so do finished heat maps.
+    Only fixations on the image count. A view without any says nothing, and so do finished heat maps and recordings
+    without times.
 
     Args:
         views: names of the views.
@@ -74,6 +75,7 @@ def statistics(rows: Tensor, cells: int, slots: int) -> Tensor:
     """
     x, y, duration = rows[..., X], rows[..., Y], rows[..., DURATION]
     there = (x >= 0) & (x < cells) & (y >= 0) & (y < cells) & (duration > 0)  # [B, F]; NaN is not
+    there &= ~(rows[..., ONSET].isnan() & (duration == 1))  # the weight of a sample without time
     column, row = (each.nan_to_num(0.0).floor().long().clamp(0, cells - 1) for each in (x, y))
     cell = row * cells + column
     reader = torch.arange(slots, device=rows.device, dtype=rows.dtype)

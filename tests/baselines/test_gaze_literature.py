@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tiny import tiny
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.heat_map import COLUMNS, DURATION, SIGMA_X, SIGMA_Y, SLOT, X, Y
+from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, SIGMA_X, SIGMA_Y, SLOT, X, Y
 from gazekit.contracts.types import Output
 from gazekit.modelling.build import build_model
 from gazekit.registry.registry import Registry
@@ -163,6 +163,22 @@ def test_statistics_of_simple_scanpaths() -> None:
     time, longest, _, visits, places = statistics(rows, 3, 1)[0].exp().tolist()
     assert (time, longest, visits) == pytest.approx((1 + 2, 1 + 1.5, 1 + 3))
     assert math.log(places) == pytest.approx(2 / 9)
+
+
+def test_samples_without_times_have_no_statistics() -> None:
+    """Each has the weight 1, which is no millisecond; a reader with times stays as he is."""
+    timed = random_gaze(("cc",), 40, exams=2, readers=2).fixations["cc"]
+    rows = timed.clone()
+    untimed = torch.zeros(2, rows.shape[1], dtype=torch.bool)
+    untimed[0] = True
+    untimed[1] = rows[1, :, SLOT] == 1
+    rows[..., ONSET] = torch.where(untimed, torch.nan, rows[..., ONSET])
+    rows[..., DURATION] = torch.where(untimed, 1.0, rows[..., DURATION])
+    found = statistics(Gaze({"cc": rows}, (40, 40), slots=2).scanpaths("cc", (3, 3)), 3, 2)
+    assert found[0].isnan().all()
+    alone = torch.where(untimed[1, :, None], torch.nan, timed[1])[None]
+    expected = statistics(Gaze({"cc": alone}, (40, 40), slots=2).scanpaths("cc", (3, 3)), 3, 2)
+    torch.testing.assert_close(found[1:], expected)
 
 
 def test_the_loss_of_statistics_is_that_of_its_linear_layer_and_silent_without_fixations() -> None:

@@ -29,7 +29,7 @@ class _Data:
     views = ("cc", "mlo")
     size = SIZE
 
-    def __init__(self, *, with_sigma: bool = True, with_onset: bool = True) -> None:
+    def __init__(self, *, with_sigma: bool = True, with_onset: bool = True, timed: bool = True) -> None:
         rows = [
             (0, 0, "Bob", 10.0, 20.0, 0.0, 100.0),
             (0, 0, "Bob", 30.0, 20.0, 150.0, 300.0),
@@ -39,7 +39,8 @@ class _Data:
         ]
         sigma = 3.0 if with_sigma else np.nan
         self.fixation_table = FixationTable.of_rows(
-            (*row[:5], row[5] if with_onset else np.nan, row[6], sigma, sigma, 0) for row in rows
+            (*row[:5], row[5] if with_onset and timed else np.nan, row[6] if timed else 1.0, sigma, sigma, 0)
+            for row in rows
         )
         self.settings = type("S", (), {"fixations": type("F", (), {"sigma_degrees": 1.0})})
 
@@ -126,6 +127,11 @@ def test_a_reader_is_drawn_per_exam_and_epoch_and_never_two(registry: Registry) 
         (_Data(), 'gaze.readers=["Zoe"]', "no reader 'Zoe'; there are Ann, Bob"),
         (_Data(with_sigma=False), 'gaze.readers="each"', "prepare it again"),
         (_Data(with_onset=False), "gaze.window_ms=[0, 100]", "no fixation has an onset"),
+        (
+            _Data(timed=False),
+            "gaze.minimum_duration_ms=100",
+            "no fixation has a duration, which gaze.minimum_d",
+        ),
     ],
 )
 def test_what_the_data_lack_is_said(registry: Registry, data: Any, setting: str, said: str) -> None:

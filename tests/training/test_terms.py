@@ -496,6 +496,33 @@ def test_finished_maps_beside_fixations_are_said_where_the_training_chooses(
     assert said == ([start + told] if told else [])
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("gaze.window_ms=[0, 900]", "gaze.window_ms leaves them out, because it needs an onset"),
+        (
+            "gaze.minimum_duration_ms=100",
+            "gaze.minimum_duration_ms leaves them out, because it needs a duration",
+        ),
+        ("gaze.minimum_duration_ms=0", ""),
+        ("gaze=none", ""),
+    ],
+)
+def test_recordings_without_times_are_said_where_the_training_chooses_by_time(
+    registry: Registry, read: PreparedDataset, change: str, told: str
+) -> None:
+    split = make_split(read)
+    table, training = read.fixation_table, indices_of(read, split, "train")
+    untimed = np.isin(table.exam, training[:2])
+    vars(read)["fixation_table"] = replace(
+        table,
+        onset_ms=np.where(untimed, np.nan, table.onset_ms),
+        duration_ms=np.where(untimed, 1.0, table.duration_ms),
+    )
+    said = [text for text in doubts(tiny(registry, change), read, split, (4, 4)) if "no times" in text]
+    assert said == ([f"recordings of 2 training exams have no times: {told}"] if told else [])
+
+
 def test_what_reads_heat_maps_is(registry: Registry, finished: PreparedDataset, tmp_path: Path) -> None:
     preset = tiny(registry, *(f"terms.decoder.{each}" for each in DECODER), *SHORT)
     train(preset, finished, tmp_path / "run", registry)

@@ -16,7 +16,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import Exams, epoch_batches
 from gazekit.feeding.exam_facts import check_known, check_some_view
 from gazekit.feeding.feed import check_views, prepared_exams
-from gazekit.feeding.stored_gaze import stored_gaze
+from gazekit.feeding.stored_gaze import TIMES, of_chosen_readers, stored_gaze, unknown_times
 from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
@@ -234,6 +234,7 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
         )
     if text := _doubt_about_finished_maps(preset, dataset, indices_of(dataset, split, "train")):
         yield text
+    yield from _doubts_about_unknown_times(preset, dataset, indices_of(dataset, split, "train"))
     val_labels = dataset.labels[indices_of(dataset, split, "val")].tolist()
     if text := doubt(val_labels, len(dataset.classes), preset.training.select):
         yield text
@@ -260,6 +261,23 @@ def _doubt_about_finished_maps(preset: Preset, dataset: PreparedDataset, trainin
         else f"gaze.{preset.gaze.choices[0]} cannot choose from such a map, which is used as it is"
     )
     return f"the gaze of {counted(number, 'training exam')} is a finished heat map, of no known reader and time: {what}"
+
+
+def _doubts_about_unknown_times(
+    preset: Preset, dataset: PreparedDataset, training: NDArray[np.int64]
+) -> Iterator[str]:
+    """Warn of exams whose recordings have no time by which the table ``gaze`` could choose."""
+    if preset.gaze is None:
+        return
+    table = of_chosen_readers(dataset.fixation_table, preset.gaze, dataset)
+    columns = [dataset.views.index(view) for view in preset.views]
+    read = np.isin(table.exam, training) & np.isin(table.view, columns)
+    for name, unknown in unknown_times(table, preset.gaze).items():
+        if number := len(np.unique(table.exam[read & unknown])):
+            yield (
+                f"recordings of {counted(number, 'training exam')} have no times: gaze.{name} leaves them out, because "
+                f"it needs {TIMES[name]}"
+            )
 
 
 def left_out(preset: Preset, objective: Objective) -> Iterator[str]:
