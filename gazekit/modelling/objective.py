@@ -240,7 +240,7 @@ class Objective(nn.Module):
         return class_losses(logits, labels, weights, label_smoothing=smoothing, focal_gamma=gamma)
 
     def _weights(self, logits: Tensor, labels: Tensor, mixture: Mixture | None) -> Tensor:
-        """What the mean of the losses is divided by, for each exam ``[B]``."""
+        """Weigh each exam ``[B]``; the mean of the losses divides by the sum."""
         weights = self.class_weights
         if weights is None or logits.shape[1] == 1:
             return torch.ones_like(labels, dtype=logits.dtype)

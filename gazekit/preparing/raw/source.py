@@ -280,7 +280,7 @@ def _stamps(paths: Iterable[tuple[str, Path]], root: Path) -> list[Any]:
 
 
 def _placing(recording: Recording) -> bytes:
-    """What else decides where a recording lies on its image; empty for one in pixels of the image."""
+    """Encode the other facts that place a recording on its image; empty for one in pixels of the image."""
     shown = (recording.display_height, recording.display_width, recording.on_screen, recording.centre)
     suspect = b"" if recording.suspect is None else recording.suspect.tobytes()
     return suspect if shown == (None, None, False, None) else str(shown).encode() + suspect

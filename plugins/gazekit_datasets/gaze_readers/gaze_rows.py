@@ -162,7 +162,7 @@ class DamagedTypes:
         self._count += 1
 
     def notes(self, remedy: str) -> tuple[str, ...]:
-        """Return a remark on the lines counted, if there are any, and count anew."""
+        """Return a remark on the lines counted, if there are any, and reset the count."""
         count, first = self._count, self._first
         self._count, self._first = 0, ""
         if not count:

@@ -74,7 +74,7 @@ class Layout:
 
     @property
     def events(self) -> Literal["samples", "fixations"]:
-        """What its rows are."""
+        """Whether its rows are samples or fixations."""
         return "samples" if self.fixation is None else "fixations"
 
 

@@ -48,7 +48,7 @@ _IMAGE = re.compile(r".+\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True)
 class ExportHeader:
-    """What an export says before its rows.
+    """The lines of an export before its rows.
 
     Args:
         values: name of a line → its cells.
