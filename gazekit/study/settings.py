@@ -298,7 +298,25 @@ def _wrong_gates(settings: StudySettings, systems: Sequence[str]) -> list[str]:
         ]
         if not gate.bounds:
             problems.append(f"gate {number}: no bound; expected at_least, at_most, above or below")
+        if gate.minus == gate.system:
+            problems.append(f"gate {number}: minus is the system itself; expected another row")
+        problems += _unreachable(gate, number)
     return problems
+
+
+def _unreachable(gate: Gate, number: int) -> list[str]:
+    """List the bounds that no AUC, or difference of two, is near, or all of them if none is within all."""
+    lowest, what = (-1, "a difference of AUCs") if gate.minus else (0, "an AUC")
+    beyond = [
+        f"gate {number}: {word} {bound:g}: expected a number between {lowest} and 1, as {what} is"
+        for word, bound in gate.bounds.items()
+        if not lowest <= bound <= 1
+    ]
+    ends = [lowest, 1, *gate.bounds.values()]
+    if beyond or any(gate.holds((low + high) / 2) for low in ends for high in ends):
+        return beyond
+    words = " and ".join(f"{word} {bound:g}" for word, bound in gate.bounds.items())
+    return [f"gate {number}: {what} cannot be {words}; expected bounds with room between them"]
 
 
 def _listed(data: Path | tuple[Path, ...]) -> tuple[Path, ...]:

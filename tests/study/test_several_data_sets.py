@@ -234,12 +234,40 @@ def test_the_command_line_takes_several_data_sets_and_random_splits(folder, tmp_
             "gate 1: at_least: expected a finite number (got nan)",
         ),
         ({"gate": [{"system": "ga_net", "least": 1}]}, "gate 1: least: no such key"),
+        (
+            {"gate": [{"system": "ga_net", "at_most": 80}]},
+            "gate 1: at most 80: expected a number between 0 and 1, as an AUC is",
+        ),
+        (
+            {"gate": [{"system": "ga_net", "at_least": 0.8, "at_most": 0.7}]},
+            "gate 1: an AUC cannot be at least 0.8 and",
+        ),
+        (
+            {"gate": [{"system": "ga_net", "at_least": 0.8, "below": 0.8}]},
+            "gate 1: an AUC cannot be at least 0.8 and",
+        ),
+        ({"gate": [{"system": "ga_net", "above": 1}]}, "gate 1: an AUC cannot be above 1"),
+        (
+            {"gate": [{"system": "ga_net", "minus": "ga_net", "above": -0.1}]},
+            "gate 1: minus is the system itself; expected another row",
+        ),
     ],
 )
 def test_faults_of_several_data_sets_and_gates_are_one_problem_each(changes, said, tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         parse_study({"data": "a", "system": [{"preset": "ga_net"}], **changes}, "STUDY.toml", folder=tmp_path)
     assert said in str(refused.value) and "1 problem:" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [{"at_least": 0.8, "at_most": 0.8}, {"above": 0.8, "below": 0.801}, {"below": 0.001}, {"at_least": 1}],
+)
+def test_a_gate_may_leave_little_room(bounds, tmp_path):
+    gate = {"system": "ga_net", **bounds}
+    parse_study(
+        {"data": "a", "system": [{"preset": "ga_net"}], "gate": [gate]}, "STUDY.toml", folder=tmp_path
+    )
 
 
 def test_a_list_of_one_is_that_one_and_settings_can_be_stored(tmp_path):
