@@ -93,6 +93,15 @@ def test_it_says_which_epoch_is_used(run, registry, tmp_path, select, said):
     assert f"- {said}\n" in model_card(copy, registry)
 
 
+def test_it_has_every_value_of_the_preset_such_as_the_network_that_was_chosen(run, registry, tmp_path):
+    copy = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    stored = copy.preset_path.read_text()
+    assert stored.count("covariates = []") == 1
+    copy.preset_path.write_text(stored.replace("covariates = []", 'covariates = ["age"] # --set'))
+    text = model_card(copy, registry)
+    assert copy.preset_path.read_text().strip() in text and 'covariates = ["age"] # --set' in text
+
+
 def test_it_names_no_patient_and_no_path(run, registry, dataset):
     text = model_card(RunDirectory(run), registry)
     assert "sentinel-patient" not in text and str(run.parent) not in text and str(dataset.root) not in text
@@ -165,7 +174,7 @@ def test_the_region_is_named_with_the_version_of_its_rules(run, registry, tmp_pa
 def test_it_says_what_is_predicted_and_read_beside_label_and_images(run, registry, tmp_path):
     copy = RunDirectory(shutil.copytree(run, tmp_path / "run"))
     plain = model_card(copy, registry)
-    assert "further targets" not in plain and "covariates" not in plain
+    assert "- further targets" not in plain and "- covariates" not in plain
     stored = copy.preset_path.read_text()
     assert stored.count("covariates = []") == 1
     copy.preset_path.write_text(stored.replace("covariates = []", 'covariates = ["age", "thickness"]'))

@@ -23,7 +23,7 @@ from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
 from gazekit.reporting.page import FEW_PATIENTS, LIMITS, SINGLE_TRAINING
-from gazekit.reporting.run.provenance import beside_label_and_images
+from gazekit.reporting.run.provenance import beside_label_and_images, shown_preset
 from gazekit.runs.best_epoch import Select
 from gazekit.runs.calibration.calibration_file import StoredCalibration, read_calibration
 from gazekit.runs.directory import RunDirectory
@@ -67,6 +67,8 @@ def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = N
         *_calibration(_calibration_of(run, evaluation)),
         *_limits(facts, evaluation),
         *_versions(run),
+        "## Preset, resolved",
+        f"```toml\n{shown_preset(run.preset_path).strip()}\n```",
     ]
     return "\n\n".join(parts) + "\n"
 
