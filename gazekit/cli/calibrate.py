@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, Run
+from gazekit.cli.options import Device, Json, Run, refuse_options
 from gazekit.machine import choose_device
 
 
 def calibrate(
+    context: typer.Context,
     run: Run,
     method: Annotated[
         Literal["temperature", "platt", "isotonic", "none"],
@@ -47,6 +48,7 @@ def calibrate(
     from gazekit.runs.trained import open_data, open_trained
 
     if remove:
+        refuse_options(context, ("method", "at_specificity", "data", "as_json"), "--remove")
         removed = forget_calibration(RunDirectory.open(run))
         console.note(f"{run}: {'its calibration is removed' if removed else 'it has no calibration'}")
         return

@@ -210,6 +210,15 @@ def test_it_can_be_removed(calibrated, registry, tmp_path):
     assert "it has no calibration" in gazekit("calibrate", run, "--remove").stderr
 
 
+@pytest.mark.parametrize(
+    "options", [("--method", "platt"), ("--at-specificity", 0.9), ("--data", "other"), ("--json",)]
+)
+def test_a_removal_takes_no_option_of_a_fit_and_then_removes_nothing(calibrated, tmp_path, options):
+    run = shutil.copytree(calibrated, tmp_path / "run")
+    said = gazekit("calibrate", run, "--remove", *options, code=2).stderr
+    assert f"--remove takes no {options[0]}; leave it out" in said and (run / "calibration.json").is_file()
+
+
 def test_the_next_command_is_one_that_works_whether_or_not_there_is_a_test_part(tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     assert gazekit("calibrate", run).stderr.endswith(f"next: gazekit evaluate {run}\n")
