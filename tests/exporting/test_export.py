@@ -103,7 +103,10 @@ def test_what_reads_gaze_cannot_be_exported(registry: Registry) -> None:
 
 
 def test_a_map_of_inner_stages_cannot_be_exported(registry: Registry) -> None:
-    with pytest.raises(ConfigurationError, match="the last feature maps alone"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"the last feature maps alone.*stage is 2, and the maps of inner stages are not",
+    ):
         deployed(registry, "mammonet_small", 2, ("attention_map.use=layer_cam", "attention_map.stage=2"))
 
 

@@ -10,6 +10,10 @@ from gazekit.errors import ConfigurationError
 def maps_of_stage(output: Output, stage: int) -> Views:
     """The maps ``[B, C, h, w]`` of a stage, counted from 1. Raises ConfigurationError: there is no such stage."""
     stages = min((len(output.stages.get(view, ())) for view in output.features), default=0)
+    if stages == 0:
+        raise ConfigurationError(
+            f"attention_map.stage is {stage}, and the maps of inner stages are not there"
+        )
     if stage > stages:
         raise ConfigurationError(f"attention_map.stage: expected a stage of 1 … {stages}, got {stage}")
     return {view: output.stages[view][stage - 1] for view in output.features}
