@@ -88,7 +88,7 @@ _OPTION = (
     r"--([a-z]+(?:-[a-z]+)*)"
     r"(?: ([A-Z]+\b|[0-9][0-9.]*\b)"  # --size N, --size 224
     r"| ([a-z_]+(?:\.[a-z_]+)*=\S*[^\s,.;:)])"  # --set key.path=value
-    r"| '([a-z_]+(?:\.[a-z_]+)+=[^']*)'"  # --set 'key.path=[1, 2]'
+    r"| '([a-z_]+(?:\.[a-z_]+)*=[^']*)'"  # --set 'key.path=[1, 2]'
     r"| (all|val|test|train)\b)?"  # --part val
 )
 
@@ -99,16 +99,22 @@ def _argument(found: re.Match[str]) -> str:
     name = _RENAMED.get(option, option.replace("-", "_"))
     if option in _FLAGS:
         return f"{name}=True" + (f" {plain}" if plain else "")
+    if option == "set" and setting and setting.startswith("positive="):  # an argument of prepare
+        name, setting = setting.split("=", 1)
+        return f'{name}="{setting}"'
     if setting:
-        return f'overrides=["{setting}"]' if option == "set" else f'{name}="{setting}"'
+        mark = "'" if '"' in setting else '"'
+        value = f"{mark}{setting}{mark}"
+        return f"overrides=[{value}]" if option == "set" else f"{name}={value}"
     if part:
         return f'{name}="{part}"'
     return f"{name}={plain}" if plain else name
 
 
 def _speaks_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Put the messages of errors into the words of Python, and refuse a word that is not among those to choose from."""
+    """Put the messages of errors into the words of Python; refuse a word that is not offered, and one for a list."""
     parameters = inspect.signature(function).parameters
+    lists = [name for name, each in parameters.items() if each.annotation == Sequence[str]]
     offered = {name: words for name, each in parameters.items() if (words := _words_of(each.annotation))}
 
     @functools.wraps(function)
@@ -117,6 +123,9 @@ def _speaks_python(function: Callable[P, R]) -> Callable[P, R]:
         for name, words in offered.items():
             if isinstance(value := given.get(name), str) and value not in words:
                 raise ConfigurationError(f"{name}={value!r}: expected {' or '.join(map(repr, words))}")
+        for name in lists:
+            if isinstance(value := given.get(name), str):
+                raise ConfigurationError(f"{name}={value!r}: expected a list; write {name}=[{value!r}]")
         try:
             return function(*args, **kwargs)
         except GazekitError as error:

@@ -145,7 +145,10 @@ def test_data_that_are_open_already_are_checked_like_a_folder(
     facts = trained.facts
     swapped = replace(trained, facts=replace(facts, classes=facts.classes[::-1]))
     coloured = replace(trained, facts=replace(facts, preparation={**facts.preparation, "colour": True}))
-    for other, fault in ((swapped, "set 'positive="), (coloured, "prepare them alike")):
+    for other, fault in (
+        (swapped, r'prepare them again with positive="benign"$'),
+        (coloured, "prepare them alike"),
+    ):
         for data in (dataset, dataset.root):
             for check in (gazekit.evaluate, gazekit.explain_check):
                 with pytest.raises(DataError, match=fault):
@@ -153,7 +156,7 @@ def test_data_that_are_open_already_are_checked_like_a_folder(
             for use in (gazekit.calibrate, gazekit.predict):
                 with pytest.raises(DataError, match=fault):
                     use(other, data)
-        with pytest.raises(DataError, match=fault):
+        with pytest.raises(DataError, match="; prepare them a"):
             other.predict(dataset, "all")
 
 
@@ -251,8 +254,16 @@ def test_messages_name_arguments_in_place_of_options() -> None:
         ),
         "--from RUN: its branches differ": "initial=RUN: its branches differ",
         "a 1–1 map": "a 1–1 map",
+        "prepare with --set 'positive=a b' to": 'prepare with positive="a b" to',
+        """choose with --set 'views=["front", "side"]'""": """choose with overrides=['views=["front", "side"]']""",
     }
     assert {message: in_python(message) for message in said} == said
+
+
+def test_a_word_in_place_of_a_list_is_refused(dataset: PreparedDataset, tmp_path: Path) -> None:
+    said = r"^overrides='training.epochs=2': expected a list; write overrides=\['training.epochs=2'\]$"
+    with pytest.raises(ConfigurationError, match=said):
+        gazekit.train("mammonet_small", dataset, tmp_path / "run", overrides="training.epochs=2")
 
 
 def test_errors_and_warnings_speak_python(

@@ -74,7 +74,8 @@ def check_views(dataset: PreparedDataset, preset: Preset) -> None:
     if missing:
         raise ConfigurationError(
             f"{dataset.root}: no view '{missing[0]}', which preset '{preset.name}' reads; the data have "
-            f"{', '.join(dataset.views)}: choose with --set views='{json.dumps(dataset.views)}'"
+            f"{', '.join(dataset.views)}: choose with "
+            f"--set 'views={json.dumps(dataset.views, ensure_ascii=False)}'"
         )
 
 
