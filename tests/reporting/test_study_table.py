@@ -314,8 +314,8 @@ def test_a_row_whose_gaze_aligned_another_class_says_so(runs: int, where: str) -
     table = study_table(made_result(rows=(row,), reference="a"))
     negative, positive = made_result().classes
     assert table.footnotes == (
-        f"gaze aligned the maps of the true class{where}; those measured are of {positive}, and in exams of {negative} "
-        "training asked for the opposite (gazekit evaluate RUN measures each class)",
+        f"gaze aligned the maps of the true class{where}; those measured are of {positive}, and the training asked for "
+        f"the opposite in exams of {negative} (gazekit evaluate RUN measures each class)",
     )
     assert all(line.marks == (1,) for block in table.blocks for line in block.lines)
 

@@ -296,8 +296,8 @@ def _of_another_class(row: SystemRow, result: StudyResult) -> list[str]:
     negative, positive = result.classes
     where = "" if row.explains_another == row.runs else f" in {row.explains_another} of its {row.runs} runs"
     return [
-        f"gaze aligned the maps of the true class{where}; those measured are of {positive}, and in exams of {negative} "
-        "training asked for the opposite (gazekit evaluate RUN measures each class)"
+        f"gaze aligned the maps of the true class{where}; those measured are of {positive}, and the training asked for "
+        f"the opposite in exams of {negative} (gazekit evaluate RUN measures each class)"
     ]
 
 
