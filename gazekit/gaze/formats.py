@@ -104,7 +104,8 @@ def gaze_files(
         if remedies:
             raise DataError(remedies[0])
         raise DataError(
-            f"{source}: none of its {len(files)} files is a gaze recording; {_misfit(files[0], readers)}"
+            f"{source}: {'its only file is no' if len(files) == 1 else f'none of its {len(files)} files is a'} gaze "
+            f"recording; {_misfit(files[0], readers)}"
         )
     others = [path for path, name in fitting if name is None]
     if others:

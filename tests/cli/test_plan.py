@@ -63,7 +63,7 @@ def test_what_is_no_pilot_is_named(study, tmp_path):
     )
     said = gazekit("plan", tmp_path / "x.csv", *FEW, code=2).stderr
     assert f"error: {tmp_path / 'x.csv'}: there is no such file or folder; {expected}" in said
-    assert f"error: {tmp_path}; {expected}" in gazekit("plan", tmp_path, *FEW, code=2).stderr
+    assert f"error: {tmp_path}: no pilot; {expected}" in gazekit("plan", tmp_path, *FEW, code=2).stderr
     said = gazekit("plan", study, "--system", "ours", *FEW, code=2).stderr
     assert (
         f"error: {study}: two of its rows are to be compared; there are ours, theirs: choose with --system"

@@ -120,6 +120,7 @@ def test_the_files_that_a_format_reads_besides_are_those_of_all_its_forms(tmp_pa
             "",
             "gaze: none of its 2 files is a gaze recording; 1.c begins with 'time, x, y'",
         ),
+        (["1.c"], "", "gaze: its only file is no gaze recording; 1.c begins with 'time, x, y'"),
         ([".a"], "", "there is no file in this folder"),
         (["1.a"], "2.a", "2.a: there is no file that can be read"),
     ],

@@ -60,9 +60,10 @@ def plan(
         found = pilot_of_study(pilot[0], system, reference)
     else:
         missing = [f"{path}: there is no such file or folder" for path in pilot if not path.exists()]
+        fault = f"{', '.join(map(str, pilot))}: no pilot" if not missing else missing[0]
         raise ConfigurationError(
-            f"{missing[0] if missing else ', '.join(map(str, pilot))}; expected a study directory with --system and "
-            "--reference, two runs, or a table of readers' scores"
+            f"{fault}; expected a study directory with --system and --reference, two runs, or a table of readers' "
+            "scores"
         )
     with console.progress("simulating studies") as report:
         planned = plan_exams(
