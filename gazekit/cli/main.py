@@ -32,7 +32,10 @@ from gazekit.cli.plugins import commands as plugins
 from gazekit.cli.predict import command as predict
 from gazekit.cli.study import benchmark, plan, tune
 from gazekit.cli.train import command as train
+from gazekit.disk.plain_text import visible
 from gazekit.errors import GazekitError, StorageError
+
+_NO_MEMORY = ("out of memory", "allocate memory", "failed to map segment")
 
 app = typer.Typer(
     help="Multi-view image classification supervised by gaze.",
@@ -102,6 +105,11 @@ def _check_current_folder() -> None:
         raise StorageError("the current folder no longer exists; change to one that does") from None
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an error is about memory, of which torch, a GPU and the loader of libraries tell in words alone."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
 def commands() -> Any:
     """Make all commands, with those that plugins have added and their help in order."""
     return tidy(typer.main.get_command(app))
@@ -133,7 +141,17 @@ def _run() -> None:
         said = str(error)
         console.fail(said)
         sys.exit(error.exit_code)
-    except OSError as error:
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if _is_out_of_memory(error):
+            cause = visible(next(iter(str(error).splitlines()), "")[:200])
+            told = f"out of memory{cause and f' ({cause})'}; free some, ask for more where a limit is set, or give less"
+            print(
+                f"error: {told} at a time (--batch-size, --jobs)", file=sys.stderr
+            )  # plain: no memory to import rich
+            console.drop_output()
+            sys.exit(GazekitError.exit_code)
+        if not isinstance(error, OSError):
+            raise
         console.fail(
             f"{error.filename or 'input or output'}: {error.strerror or error}; choose another file or folder"
         )

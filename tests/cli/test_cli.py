@@ -1,6 +1,7 @@
 """The command line as a user meets it: results, errors of one line, exit codes, nothing heavy for --help."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import TINY, gazekit, one_exam
 from conftest import MakeDistribution
 from rich.console import Console
@@ -324,6 +326,32 @@ def test_of_many_doubts_the_first_are_shown_and_the_others_counted(
     console.warn_each(["d"], 2, "in FILE")
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["warning: a", "warning: b", "warning: and 1 more in FILE", "warning: d"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 80. GiB for an array"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes\nand a stack"
+        ),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    ],
+)
+def test_a_lack_of_memory_is_one_line_wherever_it_shows(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_paths: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gazekit.runs.table.find_runs", fail)
+    said = gazekit("runs", "list", code=1).stderr
+    assert said.startswith("error: out of memory (") and said.count("\n") == 1
+    assert (
+        "free some, ask for more where a limit is set, or give less at a time (--batch-size, --jobs)" in said
+    )
 
 
 def test_brackets_in_help_are_shown() -> None:
