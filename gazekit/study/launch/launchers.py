@@ -47,5 +47,6 @@ def device_of_runs(name: str | None, launcher: str) -> "torch.device":
     """
     import torch
 
-    elsewhere = launcher_of(launcher).elsewhere and name == "cuda"
-    return torch.device(name) if elsewhere else choose_device(name)
+    if launcher_of(launcher).elsewhere and name == "cuda":
+        return torch.device(name)
+    return choose_device(name)
