@@ -101,7 +101,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
         StorageError: the disk is full or read-only.
     """
     onnxruntime = _onnxruntime()
-    _check_file(path)
+    check_place(path, makes_folder=True)
     deployed = _deployed(trained)
     made = onnx_program(deployed, _size(trained), trained.registry)
     made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))
@@ -121,7 +121,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
 
 def export_torch(trained: Trained, path: Path) -> Exported:
     """Write a ``torch.export`` program (.pt2) with the inputs and outputs of ``export_onnx``; see there."""
-    _check_file(path)
+    check_place(path, makes_folder=True)
     deployed = _deployed(trained)
     program = torch_program(deployed, _size(trained), trained.registry)
     description = json.dumps(_description(trained, deployed))
@@ -129,7 +129,8 @@ def export_torch(trained: Trained, path: Path) -> Exported:
     torch.export.save(program, content, extra_files={"gazekit.json": description})
     with _written(path) as temporary:
         write_through(temporary, content.getvalue())
-        module = torch.export.load(temporary).module()
+        with temporary.open("rb") as file:  # of a path, torch says in its log that it should end in .pt2
+            module = torch.export.load(file).module()
 
         def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
             with torch.no_grad():
@@ -137,12 +138,6 @@ def export_torch(trained: Trained, path: Path) -> Exported:
 
         difference = _difference(trained, deployed, path, run)
     return Exported(path, deployed.outputs, difference)
-
-
-def _check_file(path: Path) -> None:
-    """Raise StorageError, before the model is converted, if a folder stands where the file is to be written."""
-    if path.parent.exists():  # else it is made
-        check_place(path)
 
 
 @contextmanager

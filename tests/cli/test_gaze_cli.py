@@ -486,6 +486,16 @@ def test_files_in_another_form_name_the_remedy(
         (["validate", "REC", "--dataset", "folder"], 2, "--dataset and --source go together"),
         (["validate", "REC", "--overlays", "o"], 2, "--overlays needs the images"),
         (
+            ["validate", "REC", "--crop", "none", "--dataset-set", "a=1", "--allow-outside", "IMG"],
+            2,
+            "a check of recordings without --dataset takes no --dataset-set, --crop, --allow-outside; leave them out",
+        ),
+        (
+            ["import", "REC", "OUT", "--dataset", "folder", "--source", "IMG", "--allow-outside", "OUT"],
+            3,
+            "out: there is no such folder; expected one above the files outside SRC",
+        ),
+        (
             ["validate", "REC/stranger.csv", "--dataset", "folder", "--source", "IMG"],
             3,
             "none of the 1 gaze recordings",

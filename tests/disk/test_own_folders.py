@@ -357,6 +357,11 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     report, found = ("report", tiny_run, "--out"), ("gaze", "fixations", gaze, "--out")
     joined = ("gaze", "import", gaze, "--dataset", "folder", "--source", raw_folder)
     monkeypatch.setattr(Trained, "predict", pytest.fail)
+    for option in ("--overlays", "--dicom-out"):
+        predict = ("predict", tiny_run, raw_folder, option, tmp_path / "page_cases")
+        assert "page_cases: is no folder to write files in" in gazekit(*predict, code=74).stderr
+    drawn = ("gaze", "validate", gaze, *joined[3:], "--overlays", tmp_path / "page_cases")
+    assert "page_cases: is no folder to write files in" in gazekit(*drawn, code=74).stderr
     for command in (report, found, joined):
         said = gazekit(*command, tmp_path / "page_cases" / "x" / "out.csv", code=74).stderr
         assert (

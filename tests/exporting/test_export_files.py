@@ -46,7 +46,12 @@ def trained(smallest_run: Path, registry: Registry):
     ],
 )
 def test_an_export_that_fails_leaves_nothing_and_the_old_file_as_it_was(
-    trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, apart: float
+    trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    form: str,
+    apart: float,
 ) -> None:
     """One number of the last output of one exam is apart."""
     pytest.importorskip("onnxruntime")
@@ -64,6 +69,7 @@ def test_an_export_that_fails_leaves_nothing_and_the_old_file_as_it_was(
     ):
         FORMS[form](trained, path)
     assert path.read_bytes() == b"the one before" and list(tmp_path.iterdir()) == [path]
+    assert "Unable to load" not in capfd.readouterr().err  # torch's word on a name without .pt2
 
 
 @pytest.mark.parametrize("form", [pytest.param("onnx", marks=pytest.mark.slow), "torch-export"])

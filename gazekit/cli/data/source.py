@@ -21,10 +21,25 @@ SourceOptions = Annotated[
         help="Option of the data set, or positive=CLASS to choose which of two classes is positive; may be repeated.",
     ),
 ]
+
+
+def _existing_roots(roots: list[Path] | None) -> list[Path] | None:
+    """Return folders that are there. Raises: DataError."""
+    from gazekit.errors import DataError
+
+    for root in roots or ():
+        if not root.is_dir():
+            raise DataError(
+                f"--allow-outside {root}: there is no such folder; expected one above the files outside SRC"
+            )
+    return roots
+
+
 AllowOutside = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="ROOT",
+        callback=_existing_roots,
         help="Also read files outside SRC that the table names, if they are below this folder; may be repeated.",
     ),
 ]

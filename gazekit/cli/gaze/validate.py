@@ -22,7 +22,7 @@ from gazekit.cli.gaze.options import (
     find_gaze_files,
     readers_and_settings,
 )
-from gazekit.cli.options import Json
+from gazekit.cli.options import Json, refuse_options
 from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _SHARES = ("lost", "border", "outside", "region", "lesion")
 
 
 def validate(
+    context: typer.Context,
     recordings: Annotated[Path, typer.Argument(help="Gaze file, or folder of them.")],
     dataset: Annotated[
         str | None,
@@ -75,6 +76,7 @@ def validate(
     time inside the box of the region that a preparation would cut out, and inside the masks. Warnings describe
     recordings that look wrong.
     """
+    from gazekit.disk.atomic import check_place
     from gazekit.gaze.collecting import read_files
     from gazekit.gaze.image_names import named_by_table
     from gazekit.gaze.matching import join
@@ -83,6 +85,12 @@ def validate(
     from gazekit.preparing.validating.gaze_validation import check_all
 
     _check_options(dataset, source, overlays)
+    if dataset is None:
+        refuse_options(
+            context, ("dataset_settings", "crop", "allow_outside"), "a check of recordings without --dataset"
+        )
+    if overlays is not None:
+        check_place(overlays / "files", makes_folder=True)
     readers, detection = readers_and_settings(gaze_format, settings)
     files = find_gaze_files(recordings, readers)
     found, unreadable = read_files(recordings, files)

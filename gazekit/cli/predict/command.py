@@ -11,7 +11,7 @@ from gazekit.cli import console
 from gazekit.cli.options import Device, Run, WhichWeights, existing_run, refuse_options
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
-from gazekit.cli.predict.pictures import Style, Wanted, write_files
+from gazekit.cli.predict.pictures import Style, Wanted, check_folders, write_files
 from gazekit.disk.wording import counted
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.machine import choose_device
@@ -104,6 +104,8 @@ def predict(
     where a folder cannot be listed.
     """
     _refuse_orphans(context)
+    wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
+    check_folders(wanted)
     runs, inputs = _runs(run, ensemble or [], images or [])
     for path in runs:
         existing_run(path)
@@ -116,7 +118,6 @@ def predict(
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
 
-    wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
     trained = _open(runs, choose_device(device), which=weights, explained=bool(overlays))
     explain = bool(overlays or dicom_out)
     members = [each.as_member(tta=tta) for each in trained]

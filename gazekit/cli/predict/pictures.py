@@ -39,6 +39,15 @@ class Wanted:
     burn_in: bool = False
 
 
+def check_folders(wanted: Wanted) -> None:
+    """Raise StorageError, before the work, if the files cannot be written."""
+    from gazekit.disk.atomic import check_place
+
+    for folder in (wanted.overlays, wanted.dicom_out):
+        if folder is not None:
+            check_place(folder / "files", makes_folder=True)
+
+
 def explained_class(prediction: "ExamPrediction", classes: tuple[str, ...]) -> str:
     """Return the class that the attention explains: of two the positive one, of several the predicted one."""
     return classes[-1 if len(classes) == 2 else int(prediction.probabilities.argmax())]
