@@ -391,7 +391,8 @@ def test_a_supervised_map_that_needs_no_true_label_is_reported() -> None:
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for wrong in ({"draws": 0}, {"steps": 1}, {"noise": -1.0}, {"exams": 0}, {"fill": "black"}):
+    infinite = ({"noise": float("inf")}, {"noise": float("nan")}, {"seed": -1}, {"seed": 10**20})
+    for wrong in ({"draws": 0}, {"steps": 1}, {"noise": -1.0}, {"exams": 0}, {"fill": "black"}, *infinite):
         with pytest.raises(ConfigurationError, match="expected"):
             ExplainCheckSettings(**wrong)  # type: ignore[arg-type]
 

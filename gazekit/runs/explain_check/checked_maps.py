@@ -1,5 +1,6 @@
 """Change a trained model, or its images, and compare the attention maps before and after, exam by exam."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -61,10 +62,12 @@ class ExplainCheckSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.exams < 1 or self.draws < 1 or self.steps < 2 or not self.noise >= 0:
+        if self.exams < 1 or self.draws < 1 or self.steps < 2 or not 0 <= self.noise < math.inf:
             raise ConfigurationError(
-                "expected --exams and --draws of at least 1, --steps of at least 2 and --noise of at least 0"
+                "expected --exams and --draws of at least 1, --steps of at least 2 and a finite --noise of at least 0"
             )
+        if not 0 <= self.seed < 2**32:
+            raise ConfigurationError(f"--seed {self.seed}: expected a whole number from 0 to {2**32 - 1}")
         if self.fill not in get_args(Fill):
             raise ConfigurationError(f"--fill {self.fill}: expected {' or '.join(get_args(Fill))}")
 
