@@ -256,6 +256,12 @@ def test_a_faulty_file_is_named(registry: Registry, tmp_path: Path, text: str, m
     assert "mine.toml" in str(caught.value) or "There are:" in str(caught.value)
 
 
+@pytest.mark.parametrize("item", ["trainig.epochs=3", "Training.epochs=3"])
+def test_the_table_that_a_misspelt_one_means_is_named(registry: Registry, item: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"rain[ing]+: no such key; did you mean 'training'\?"):
+        registry.preset("mammonet", overrides=[item])
+
+
 def test_a_misspelt_option_of_a_part_is_known_and_so_is_a_former_key(registry: Registry) -> None:
     with pytest.raises(ConfigurationError, match=r"did you mean 'groups\.learning_rate'"):
         registry.preset("mammonet", overrides=["training.groups.head.lr=1e-5"])
