@@ -46,6 +46,11 @@ def _explain_wrong_values(option: Any) -> None:
     process = option.process_value
 
     def processed(context: Any, value: Any) -> Any:
+        source = context.get_parameter_source(option.name)
+        typed = value if isinstance(value, (list, tuple)) else [value]
+        if "" in typed and source is not None and source.name == "COMMANDLINE":
+            said = "expected a value (got ''); is a variable of the shell empty?"
+            raise typer.BadParameter(said, ctx=context, param=option)
         try:
             return process(context, value)
         except typer.BadParameter as error:

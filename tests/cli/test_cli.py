@@ -354,6 +354,25 @@ def test_a_lack_of_memory_is_one_line_wherever_it_shows(
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["data", "split", "DATA", ""], "'out'"),
+        (["report", "RUN", "--out", ""], "'--out'"),
+        (["train", "--preset", "mammonet_small", "--data="], "'--data'"),
+        (["runs", "list", "runs", ""], "'folders'"),
+        (["presets", "show", "mammonet_small", "--set", ""], "'--set'"),
+    ],
+)
+def test_an_empty_value_is_refused(
+    arguments: list[str], name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty path is the current folder, and an empty name the default: a variable of a shell may be unset."""
+    monkeypatch.chdir(tmp_path)
+    said = gazekit(*(str(run) if each == "RUN" else each for each in arguments), code=2).stderr
+    assert f"Invalid value for {name}: expected a value (got '')" in said and not list(tmp_path.iterdir())
+
+
 def test_brackets_in_help_are_shown() -> None:
     assert "Inputs are the views, [exams, 1, height, width] in [0, 1];" in gazekit("export", "--help").stdout
 
