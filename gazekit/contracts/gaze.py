@@ -41,7 +41,12 @@ class Gaze(Mapping[str, Tensor]):
         return cls(nowhere, (height, width), layers=dict(heat_maps))
 
     def __getitem__(self, view: str) -> Tensor:
+        if view not in self.fixations:
+            raise KeyError(view)
         return self.heat_map(view)
+
+    def __contains__(self, view: object) -> bool:
+        return view in self.fixations  # Mapping's own would render the heat map
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.fixations)

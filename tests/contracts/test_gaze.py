@@ -78,6 +78,14 @@ def test_the_order_and_the_unit_of_time_do_not_matter(seed: int, readers: int) -
     torch.testing.assert_close(other["cc"], gaze["cc"], atol=1e-5, rtol=1e-4)
 
 
+def test_a_view_without_gaze_is_not_in_it_and_asking_renders_nothing() -> None:
+    gaze = random_gaze(("cc",), 40)
+    assert "cc" in gaze and "cc_gaze" not in gaze and gaze.get("cc_gaze") is None
+    assert not gaze._made
+    with pytest.raises(KeyError, match="cc_gaze"):
+        gaze["cc_gaze"]
+
+
 def test_a_mapped_gaze_does_not_keep_the_maps_of_the_former() -> None:
     gaze = random_gaze(("cc",), 16)
     before = gaze["cc"]

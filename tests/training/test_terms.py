@@ -539,6 +539,16 @@ def test_a_term_is_refused_where_no_view_is_left_to_compare_on(
         train(preset, read, tmp_path / "run", registry)
 
 
+def test_terms_pass_over_views_that_a_fusion_of_images_adds(
+    registry: Registry, read: PreparedDataset, tmp_path: Path
+) -> None:
+    """``double_model`` lays gaze over a copy of each view; readers looked at the views themselves."""
+    changes = ("gaze.alignment_loss.use=pyramid", *MANY[:-1], "training.epochs=1", "training.batch_size=8")
+    train(tiny(registry, *changes, preset="double_model"), read, tmp_path / "run", registry)
+    (line,) = losses(tmp_path / "run")
+    assert all(line[name] is not None for name in ("gaze", "divergence", "spots", "decoder", "order"))
+
+
 def test_a_view_whose_fixations_lie_beside_it_says_nothing_to_a_loss_of_fixations(registry: Registry) -> None:
     """And not 0, which would be better than the chance of a guess."""
     alignment = Alignment(registry.create("alignment_loss", "nss"))
