@@ -539,6 +539,26 @@ def test_a_term_is_refused_where_no_view_is_left_to_compare_on(
         train(preset, read, tmp_path / "run", registry)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            "terms.x.alignment_loss=kl terms.x.attention_map.use=layer_cam terms.x.attention_map.stage=9",
+            r"terms\.x: attention_map\.stage: expected",
+        ),
+        (
+            "gaze.alignment_loss.use=pyramid attention_map.use=rollout",
+            "gaze: attention_map rollout: expected",
+        ),
+    ],
+)
+def test_an_attention_map_that_does_not_fit_is_said_with_its_term(
+    registry: Registry, read: PreparedDataset, tmp_path: Path, changes: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{said}"):
+        train(tiny(registry, *changes.split(), *SHORT), read, tmp_path / "run", registry)
+
+
 def test_terms_pass_over_views_that_a_fusion_of_images_adds(
     registry: Registry, read: PreparedDataset, tmp_path: Path
 ) -> None:

@@ -61,24 +61,31 @@ class TrialBatch:
 
         for name, term in objective.terms.items():
             key = ("gaze",) if name == GAZE else ("terms", name)
-            if isinstance(term, Alignment):
-                attention_map = term.attention_map or objective.attention_map
-                assert attention_map is not None
-                maps = attention_map(output, batch.labels)
-                own = (*key, "attention_map") if term.attention_map is not None else ("attention_map",)
-                self._check(own, maps, dict.fromkeys(output.features, (exams, None, None)))
-                check_left(own)
-                losses = term(maps, batch)
-                check_left((*key, "alignment_loss"))
-                self._check((*key, "alignment_loss"), {"loss": losses}, {"loss": (exams, None)}, finite=False)
-                infinite = bool(losses.isinf().any())
-                self._promise((*key, "alignment_loss"), "finite loss", not infinite, "NaN or infinity")
-            else:
-                losses = term(output, batch)
-                check_left(key)
-                shape: Shape = (exams,) if getattr(losses, "ndim", 1) == 1 else (exams, None)
-                self._check(key, {"loss": losses}, {"loss": shape}, finite=False)
-                self._promise(key, "finite loss or NaN", not bool(losses.isinf().any()), "infinity")
+            try:
+                if isinstance(term, Alignment):
+                    attention_map = term.attention_map or objective.attention_map
+                    assert attention_map is not None
+                    maps = attention_map(output, batch.labels)
+                    own = (*key, "attention_map") if term.attention_map is not None else ("attention_map",)
+                    self._check(own, maps, dict.fromkeys(output.features, (exams, None, None)))
+                    check_left(own)
+                    losses = term(maps, batch)
+                    check_left((*key, "alignment_loss"))
+                    self._check(
+                        (*key, "alignment_loss"), {"loss": losses}, {"loss": (exams, None)}, finite=False
+                    )
+                    infinite = bool(losses.isinf().any())
+                    self._promise((*key, "alignment_loss"), "finite loss", not infinite, "NaN or infinity")
+                else:
+                    losses = term(output, batch)
+                    check_left(key)
+                    shape: Shape = (exams,) if getattr(losses, "ndim", 1) == 1 else (exams, None)
+                    self._check(key, {"loss": losses}, {"loss": shape}, finite=False)
+                    self._promise(key, "finite loss or NaN", not bool(losses.isinf().any()), "infinity")
+            except PluginError:
+                raise
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{'.'.join(key)}: {error}") from error
 
     def _watch(self, key: Key, fusion: nn.Module) -> None:
         versions: dict[str, int] = {}

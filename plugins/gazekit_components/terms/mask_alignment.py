@@ -14,8 +14,8 @@ from gazekit_components.attention_maps.grad_cam import GradCAM
 class MaskAlignment(Term):
     """``L = sum_xy H^+ (1 - M) / sum_xy H^+`` per view: the share of positive attention outside the lesion mask ``M``.
 
-    ``H`` is the Grad-CAM of the true class, resized bilinearly to the grid of ``M``. A view without a mark says
-    nothing. With gaze aligned beside it, the two can be compared, or combined.
+    ``H`` is the Grad-CAM of the true class, resized bilinearly to the grid of ``M``; so the pooling must read the maps.
+    A view without a mark says nothing. With gaze aligned beside it, the two can be compared, or combined.
 
     Args:
         views: names of the views.
