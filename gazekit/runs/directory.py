@@ -95,6 +95,11 @@ class RunDirectory:
         return self.path / "split.csv"
 
     @property
+    def log_path(self) -> Path:
+        """What happened, a line each."""
+        return self.path / "log.txt"
+
+    @property
     def metrics(self) -> Path:
         """The file with one JSON line per epoch."""
         return self.path / "metrics.jsonl"
@@ -378,7 +383,7 @@ class RunDirectory:
     def log(self, message: str) -> None:
         """Add a line to ``log.txt``; line breaks in it are written as ``\\n``."""
         if rank() == 0:
-            append_line(self.path / "log.txt", visible(message))
+            append_line(self.log_path, visible(message))
 
 
 def _sha256(path: Path) -> str:

@@ -24,6 +24,7 @@ _AGAIN = "the run is damaged; get another copy, or train it again"
 _EVALUATE = "write it again with gazekit evaluate"
 FACTS = FileKind("the facts of a run", 4 * MIB, _AGAIN)
 METRICS = FileKind("a line of JSON per epoch", 32 * MIB, _AGAIN)
+LOG = FileKind("the log of a training, a text file", 1024 * MIB, _AGAIN)
 ENVIRONMENT = FileKind("the software that a run was made with", MIB, _AGAIN)
 PLUGINS = FileKind("the plugins that a run was made with", 4 * MIB, _AGAIN)
 CHECKSUMS = FileKind(

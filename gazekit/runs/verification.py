@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gazekit.disk.own_files import opened
 from gazekit.errors import DataError, GazekitError
 from gazekit.prepared.splits import PARTS
 from gazekit.presets.layers import read_tables
@@ -13,7 +14,7 @@ from gazekit.runs.calibration.calibration_file import read_calibration
 from gazekit.runs.checkpoints import checkpoint
 from gazekit.runs.directory import EVALUATED, WEIGHTS, RunDirectory, is_of_other_data
 from gazekit.runs.explain_check.file import read_explain_check
-from gazekit.runs.files import RunFacts, check_whole_preset, read_predictions
+from gazekit.runs.files import LOG, RunFacts, check_whole_preset, read_predictions
 
 
 def faults_of(run: RunDirectory) -> list[str]:
@@ -39,6 +40,7 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         lambda: preset.update(_preset(run)),
         run.plugins,
         run.environment,
+        lambda: _check_log(run),
         lambda: epochs.extend(_epochs(run)),
         lambda: read_calibration(run),
         lambda: split.update(run.split()),
@@ -70,6 +72,13 @@ def _preset(run: RunDirectory) -> dict[str, Any]:
     check_whole_preset(run.preset_path, tables)
     run.check_unchanged(run.preset_path.name)
     return tables
+
+
+def _check_log(run: RunDirectory) -> None:
+    """Raise DataError unless the log, if there is one, is a file; a resumed training adds to it."""
+    if os.path.lexists(run.log_path):
+        with opened(run.log_path, LOG):
+            pass
 
 
 def _epochs(run: RunDirectory) -> list[dict[str, Any]]:

@@ -312,6 +312,16 @@ def test_no_file_of_a_run_leads_to_one_elsewhere(
     assert f"{name}: is a link" in gazekit("runs", "list", run.parent).stderr
 
 
+def test_a_log_that_is_a_link_or_a_pipe_is_a_fault_of_the_run(run: Path, theirs: Path) -> None:
+    (run / "log.txt").unlink()
+    assert "log.txt" not in gazekit("runs", "verify", run).stderr
+    (run / "log.txt").symlink_to(theirs)
+    assert "log.txt: is a link; expected the log" in gazekit("runs", "verify", run, code=3).stderr
+    (run / "log.txt").unlink()
+    os.mkfifo(run / "log.txt")
+    assert "log.txt: is a pipe; expected the log" in gazekit("runs", "verify", run, code=3).stderr
+
+
 def test_a_file_does_not_take_the_place_of_a_device_or_a_pipe(
     dataset: PreparedDataset, tmp_path: Path
 ) -> None:
