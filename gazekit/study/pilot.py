@@ -77,7 +77,9 @@ def scores_of_readers(path: Path) -> ReaderScores:
         reader, exam = row.word("reader"), row.word("exam_id")
         told = row.word("label"), row.word("patient_id") if "patient_id" in table.columns else exam
         if truth.setdefault(exam, told) != told or (reader, exam) in scores:
-            raise DataError(f"{row.where}: exam {visible(exam)} comes twice for a reader, or with two labels")
+            raise DataError(
+                f"{row.where}: exam {visible(exam)} comes twice for a reader, or with two labels or patients"
+            )
         scores[reader, exam] = (row.number(ways[0]), row.number(ways[1]))
     classes = in_order(label for label, _ in truth.values())
     if len(classes) != 2:
@@ -104,6 +106,7 @@ def _read(paths: Iterable[Path], *, named: bool = True) -> _Exams:
     found: _Exams = {}
     for path in paths:
         data = RunName.parse(path.parent.name).data if named else ""
+        here: set[str] = set()
         for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
             columns = columns_of_label(list(row))
             classes = [name.removeprefix("p_") for name in columns]
@@ -122,6 +125,13 @@ def _read(paths: Iterable[Path], *, named: bool = True) -> _Exams:
                     f"{path}: row {number}: {columns[1]} is {visible(row[columns[1]][:40])!r}; expected a probability "
                     "from 0 to 1; write the predictions again with gazekit evaluate"
                 )
+            if not (row["exam_id"] and row["patient_id"]) or row["exam_id"] in here:
+                raise DataError(
+                    f"{path}: row {number}: expected exam_id and patient_id, and each exam once; there are "
+                    f"{visible(row['exam_id'])!r} and {visible(row['patient_id'])!r}; write the predictions again with "
+                    "gazekit evaluate"
+                )
+            here.add(row["exam_id"])
             whose = (row["patient_id"], classes.index(row["label"]))
             patient, label, chances = found.setdefault((data, row["exam_id"]), (*whose, []))
             if (patient, label) != whose:

@@ -105,6 +105,42 @@ def test_a_table_of_readers_says_how_many_exams_each_number_of_readers_needs(tmp
     assert result["pilot"]["ways"] == ["without", "with"]
 
 
+@pytest.mark.parametrize(
+    ("column", "where", "said"),
+    [
+        ("reader", 0, "row 2: reader is empty"),
+        ("exam_id", 1, "row 2: exam_id is empty"),
+        ("patient_id", 3, "row 2: patient_id is empty"),
+    ],
+)
+def test_an_empty_id_makes_no_reader_exam_or_patient_in_a_table_of_readers(tmp_path, column, where, said):
+    path = write_readers(tmp_path / "readers.csv")
+    rows = list(csv.reader(path.read_text().splitlines()))
+    known = [
+        [*row[:3], f"p{row[1]}" if number else "patient_id", *row[3:]] for number, row in enumerate(rows)
+    ]
+    assert known[0][where] == column
+    known[1][where] = ""
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(known)
+    assert said in gazekit("plan", path, "--difference", 0.05, code=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [("e0,p0,", "e0,,"), ("e0,p0,", ",p0,"), ("e1,", "e0,")],
+    ids=["patient", "exam", "twice"],
+)
+def test_predictions_without_an_id_or_with_an_exam_twice_are_no_pilot(study, tmp_path, was, becomes):
+    other = write_predictions(tmp_path / "predictions.csv", 0, 1.0)
+    text = other.read_text()
+    assert text.count(f"\n{was}") == 1
+    other.write_text(text.replace(f"\n{was}", f"\n{becomes}"))
+    run = study / "runs" / "ours" / "fold-1-seed-0"
+    said = gazekit("plan", run, other, *FEW, code=3).stderr
+    assert "expected exam_id and patient_id, and each exam once" in said and ": row " in said
+
+
 def test_what_cannot_be_planned_is_refused(study, tmp_path):
     rows = ("--system", "ours", "--reference", "nobody")
     assert "no row 'nobody' with predictions; there are ours, theirs" in (
