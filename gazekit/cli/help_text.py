@@ -16,8 +16,8 @@ def tidy(command: Any) -> Any:
     """Prepare the help of a command and all its subcommands for typer to print.
 
     The lines of a paragraph become one, so that the terminal wraps them, and brackets stay brackets. A flag shows no
-    ``<bool>``, an option that may be repeated shows the type of one item, and a number its bounds in a few characters,
-    so that no option is cut at 80 columns.
+    ``<bool>``, an option that may be repeated shows the type of one item, one of several values has them apart, and a
+    number shows its bounds in a few characters, so that no option is cut at 80 columns.
     """
     for name in ("help", "short_help", "epilog"):
         if getattr(command, name, None):
@@ -34,6 +34,8 @@ def tidy(command: Any) -> Any:
                 option.metavar = ""
             elif shown and shown.startswith("<list["):
                 option.metavar = f"<{shown.removeprefix('<list[').rstrip('>').rstrip(']').lower()}>"
+            elif shown and option.nargs > 1:
+                option.metavar = " ".join(f"<{each}>" for each in shown.strip("<>.").split(","))
             elif shown and " range>" in shown:
                 option.metavar = f"<{shown[1:].removesuffix(' range>')}{_bounds(option.min, option.max)}>"
                 option.min = option.max = None  # for display only: values are checked elsewhere

@@ -377,6 +377,12 @@ def test_brackets_in_help_are_shown() -> None:
     assert "Inputs are the views, [exams, 1, height, width] in [0, 1];" in gazekit("export", "--help").stdout
 
 
+def test_an_option_of_two_values_shows_them_as_they_are_typed(tmp_path: Path) -> None:
+    text = gazekit("data", "phantom", "--help").stdout
+    assert "<float> <float>" in text and "<int> <int>" in text
+    gazekit("data", "phantom", tmp_path / "raw", "--exams", 1, "--image-height", 64, "--findings", 2, 2)
+
+
 def test_a_shell_completes_commands_and_presets() -> None:
     def completed(words: str, position: int) -> list[str]:
         asked = {"_GAZEKIT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
