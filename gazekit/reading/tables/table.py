@@ -345,7 +345,7 @@ def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
     """Say which column to rename to a missing one if one is spelled alike, else what the first row must hold."""
     spelled = {name.casefold(): name for name in columns}
     for name in missing:
-        near = difflib.get_close_matches(name.casefold(), spelled, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(name.casefold(), spelled, n=1, cutoff=0.75)
         if near:
             return f"if {spelled[near[0]]} is meant, rename it {name}"
     return f"expected a first row that names {', '.join(missing)}"
