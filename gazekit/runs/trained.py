@@ -340,8 +340,16 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
             if own != its and not _is_unrecorded(what, own, its):
                 named = "region by the rules of version" if what == "region" else what
                 raise ConfigurationError(
-                    f"{other.run.path}: {named} {its}, but {first.run.path} has {own}; an ensemble must agree"
+                    f"{other.run.path}: {named} {_listed(its)}, but {first.run.path} has {_listed(own)}; an ensemble "
+                    "must agree"
                 )
+
+
+def _listed(value: object) -> str:
+    """List views, classes, or targets with their classes, as a sentence does."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} ({_listed(classes)})" for name, classes in value.items()) or "none"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def each_once(trained: Sequence[Trained], said: Callable[[str], None]) -> list[Trained]:

@@ -548,6 +548,12 @@ def test_runs_that_were_trained_otherwise_are_no_ensemble(
     other = with_preparation(tiny_run, tmp_path / "other", crop="breast")
     finished = gazekit("predict", tiny_run, *pair(raw_folder, 3), "--ensemble", other, code=2)
     assert "crop breast" in finished.stderr and "an ensemble must agree" in finished.stderr
+    single = shutil.copytree(tiny_run, tmp_path / "single")
+    preset = (single / "preset.toml").read_text()
+    (single / "preset.toml").write_text(preset.replace('views = ["cc", "mlo"]', 'views = ["mlo", "cc"]'))
+    (single / "checksums.json").unlink()
+    finished = gazekit("predict", tiny_run, *pair(raw_folder, 3), "--ensemble", single, code=2)
+    assert f"{single}: views mlo, cc, but {tiny_run} has cc, mlo; an ensemble must agree" in finished.stderr
 
 
 @pytest.mark.parametrize(
