@@ -41,9 +41,9 @@ class PretrainSettings:
         """Raise ConfigurationError: a value is out of range."""
         ranges = {
             "pretext": (self.pretext in get_args(Pretext), " or ".join(get_args(Pretext))),
-            "patch": (self.patch is None or self.patch >= 8, "at least 8 px"),
+            "patch": (self.patch is None or 8 <= self.patch < 2**16, "8 to 65535 px"),
             "steps": (self.steps >= 1, "at least 1"),
-            "batch_size": (self.batch_size >= 2, "at least 2"),
+            "batch_size": (2 <= self.batch_size < 2**16, "2 to 65535"),
             "learning_rate": (0 < self.learning_rate < math.inf, "a finite number above 0"),
             "held_out": (0 < self.held_out < 1, "a share between 0 and 1"),
             "seed": (0 <= self.seed < 2**32, f"a whole number from 0 to {2**32 - 1}"),
