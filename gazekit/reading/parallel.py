@@ -119,7 +119,10 @@ class _Workers(Generic[T, R]):
 
     def schedule(self, task: T) -> "ProcessFuture[R]":
         try:
-            with _interrupts_held():  # the first call starts the workers
+            # the first call starts the workers; an exception amid that takes their locks away, and a worker that is
+            # forked from the server inherits nothing of this process
+            also = () if isinstance(self.context, _Spawning) else (signal.SIGTERM,)
+            with _interrupts_held(*also):
                 return self.pool.schedule(self.function, (task,), timeout=self.limits.seconds)
         except RuntimeError as error:  # pebble raises this if it broke before this call
             broken: ProcessFuture[R] = ProcessFuture()
@@ -210,12 +213,16 @@ def _result(task: T, future: "ProcessFuture[R]", limits: Limits, lost: Callable[
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start processes that never receive keyboard interrupts, not even before they can ignore them."""
+def _interrupts_held(*also: signal.Signals) -> Iterator[None]:
+    """Start processes that never receive keyboard interrupts, not even before they can ignore them.
+
+    Args:
+        also: further signals to hold meanwhile; the processes must not inherit that.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *also})
     try:
         yield
     finally:

@@ -57,6 +57,26 @@ def test_a_training_that_waits_for_a_process_that_never_comes_can_be_stopped(
         process.kill()
 
 
+def test_a_preparation_that_is_stopped_ends_its_workers_and_leaves_nothing_to_complain_of(
+    raw_folder: Path, tmp_path: Path
+) -> None:
+    """Killed at once, Python's tracker of resources wrote about leaked semaphores."""
+    command = ["data", "prepare", "folder", raw_folder, tmp_path / "out", "--size", 2048, "--jobs", 2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazekit", *map(str, command)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        waiting(process, tmp_path / "out" / "journal.jsonl")
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == 128 + signal.SIGTERM and "leaked" not in said and "Traceback" not in said
+    finally:
+        process.kill()
+    assert (tmp_path / "out" / "journal.jsonl").exists()  # it goes on from there
+
+
 def test_a_training_whose_terminal_closes_writes_a_checkpoint_and_ends_with_75(
     dataset: PreparedDataset, tmp_path: Path
 ) -> None:

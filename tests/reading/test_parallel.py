@@ -14,6 +14,7 @@ from pebble import ProcessPool
 
 from gazekit.errors import DataError
 from gazekit.reading.parallel import Limits, ordered_map
+from gazekit.training.signals import ended_by_sigterm
 
 
 def slow_at_first(number):
@@ -202,3 +203,18 @@ def test_workers_that_are_still_starting_at_the_end_go_silently(server):
         [sys.executable, "-c", code.format(server=server)], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_request_to_stop_waits_until_the_workers_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amid their start it took their locks away, and each printed a traceback."""
+    started, schedule = [], ProcessPool.schedule
+
+    def asked_to_stop_meanwhile(*arguments: object, **options: object) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        started.append(schedule(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(ProcessPool, "schedule", asked_to_stop_meanwhile)
+    with ended_by_sigterm(), pytest.raises(SystemExit):
+        list(ordered_map(abs, [1], jobs=1))
+    assert len(started) == 1

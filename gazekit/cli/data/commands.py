@@ -120,6 +120,7 @@ def prepare(
     from gazekit.preparing.prepare import prepare as prepare_data
     from gazekit.preparing.raw.source import RawData
     from gazekit.preparing.redaction import finding_of
+    from gazekit.training.signals import ended_by_sigterm
 
     check_named(names, gaze)
     kind, positive = data_source(dataset, overrides)
@@ -154,7 +155,7 @@ def prepare(
         bit_depth=bit_depth,
         mask_outside=mask_outside,
     )
-    with console.progress("preparing") as report:
+    with ended_by_sigterm(), console.progress("preparing") as report:
         procedure = Procedure(
             *(jobs, on_bad_exam, image_names, overwrite, report, console.note, console.warn),
             shard=_shard(shard),
@@ -183,8 +184,9 @@ def merge(
     """
     from gazekit.preparing.prepare import Procedure
     from gazekit.preparing.sharding.merge import merge as merge_shards
+    from gazekit.training.signals import ended_by_sigterm
 
-    with console.progress("merging") as report:
+    with ended_by_sigterm(), console.progress("merging") as report:
         procedure = Procedure(overwrite=overwrite, progress=report, note=console.note)
         summary = merge_shards(shards, out, procedure)
     _print(summary, recordings=None)

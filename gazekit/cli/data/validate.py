@@ -81,6 +81,7 @@ def validate(
     from gazekit.preparing.raw.source import RawData
     from gazekit.preparing.regions import crop_of
     from gazekit.preparing.validating.validation import validate as validate_data
+    from gazekit.training.signals import ended_by_sigterm
 
     kind, positive = data_source(dataset, overrides)
     readers, _ = readers_and_settings("auto", None)
@@ -93,7 +94,7 @@ def validate(
         registry=console.registry(),
     )
     settings = PreparationSettings(crop=crop or "", window=window, bit_depth=bit_depth, colour=colour)
-    with console.progress("reading images") as report:
+    with ended_by_sigterm(), console.progress("reading images") as report:
         validation = validate_data(raw, settings, read_images=not tables_only, jobs=jobs, progress=report)
     if as_json:
         values = {"dataset": dataset, "source": str(source), **asdict(validation)}

@@ -135,8 +135,10 @@ def _check_options(dataset: str | None, source: Path | None, overlays: Path | No
 
 def _collect(results: "Iterable[list[Checked]]", total: int, overlays: Path | None) -> "list[Checked]":
     """Collect all checks without their drawings, which are large and drawn one by one."""
+    from gazekit.training.signals import ended_by_sigterm
+
     checked: list[Checked] = []
-    with console.progress("checking") as report:
+    with ended_by_sigterm(), console.progress("checking") as report:
         for on_one_image in results:
             _draw(on_one_image, overlays)
             checked += [replace(each, drawing=None) for each in on_one_image]
