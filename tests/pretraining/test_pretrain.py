@@ -117,6 +117,8 @@ def test_lesions_of_one_class_are_told_from_tissue(
         {"steps": 0},
         {"batch_size": 1},
         {"learning_rate": -1.0},
+        {"patch": 10**20},
+        {"batch_size": 10**20},
         {"learning_rate": float("nan")},
         {"held_out": 1.0},
         {"seed": -1},
