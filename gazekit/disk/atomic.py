@@ -28,7 +28,7 @@ _DISK = {
     *(*_FULL, errno.EFBIG, errno.EIO, errno.ESTALE),  # full, too large, failing
     *_NO_FILE,
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ETXTBSY),  # not ours to write
-    *(errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),  # no place for a file
+    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),  # no place for a file
 }
 _STALE = 3600
 """Seconds after which a partial file counts as left over from a killed process."""

@@ -17,6 +17,7 @@ from tiny import tiny
 from gazekit.contracts.tracking import TrackedRun
 from gazekit.disk.atomic import (
     append_line,
+    disk_errors,
     forget_partial,
     new_folder,
     opened_to_change,
@@ -356,6 +357,13 @@ def test_a_file_is_not_written_in_the_place_of_a_folder_nor_in_a_missing_one(
     for place, cause in ((Path(), "is a folder"), (Path("new/page.html"), "no such folder")):
         with pytest.raises(StorageError, match=cause):
             write_atomically(place, "text")
+    with (
+        pytest.raises(StorageError, match=r"^there/page: cannot write: No such file"),
+        disk_errors(Path("there/page")),
+    ):
+        Path(
+            "there/.page.0a1b2c3d.partial"
+        ).read_bytes()  # as where its folder has gone; the name is none to show
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(
